@@ -1,0 +1,202 @@
+//! What a worker finds when it is born.
+//!
+//! ```text
+//! fd 0      its first listening socket (the FastCGI and spawn-fcgi convention)
+//! fd 1, 2   pipes to the daemon's log collector
+//! fd 3..    all its listening sockets, announced as systemd does: LISTEN_FDS, LISTEN_PID,
+//!           LISTEN_FDNAMES
+//! then      its page (SCGI_PAGE_FD), then the read ends of its two log pipes, so that a dead
+//!           daemon does not kill the worker by SIGPIPE; programs leave those two alone
+//! ```
+//!
+//! The daemon writes it with [`Birth::environment`], the worker reads it with
+//! [`Birth::from_environment`]; a program that knows only fd 0, or only systemd, needs neither.
+
+use std::ffi::OsString;
+use std::os::fd::RawFd;
+use std::time::Duration;
+
+use crate::name::{AppName, Generation, Seat, WorkerId};
+
+/// The number of the first inherited listening socket (sd_listen_fds(3)).
+pub const LISTEN_FDS_START: RawFd = 3;
+
+/// The most listening sockets a worker inherits.
+pub const LISTENERS_MAX: usize = 64;
+
+/// Exit status of a worker that asks not to be tried again.
+pub const EXIT_NEVER_AGAIN: i32 = 100;
+
+/// Exit status of a worker that failed for a reason expected to pass.
+pub const EXIT_TEMPORARY: i32 = 111;
+
+const APP: &str = "SCGI_APP";
+const SEAT: &str = "SCGI_SEAT";
+const WORKER: &str = "SCGI_WORKER";
+const GENERATION: &str = "SCGI_GENERATION";
+const MOUNT: &str = "SCGI_MOUNT";
+const CONCURRENCY: &str = "SCGI_CONCURRENCY";
+const PAGE_FD: &str = "SCGI_PAGE_FD";
+const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
+const LISTEN_FDS: &str = "LISTEN_FDS";
+const LISTEN_PID: &str = "LISTEN_PID";
+const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
+
+/// Every variable of the contract; an app's own `env` must not set them.
+pub const VARIABLES: [&str; 12] = [
+    APP,
+    SEAT,
+    WORKER,
+    GENERATION,
+    MOUNT,
+    CONCURRENCY,
+    PAGE_FD,
+    NOTIFY_SOCKET,
+    WATCHDOG_USEC,
+    LISTEN_FDS,
+    LISTEN_PID,
+    LISTEN_FDNAMES,
+];
+
+/// The circumstances of a worker's birth.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// The app it works for.
+    pub app: AppName,
+    /// Its place in the pool.
+    pub seat: Seat,
+    /// Its own number.
+    pub worker: WorkerId,
+    /// The launch it belongs to.
+    pub generation: Generation,
+    /// The URL prefix the app is mounted at, if the configuration says one.
+    pub mount: Option<String>,
+    /// How many requests at once the configuration lets it serve; at least 1.
+    pub concurrency: u16,
+    /// Where its page is, if it has one.
+    pub page_fd: Option<RawFd>,
+    /// Where notices go.
+    pub notify_socket: Option<String>,
+    /// It must say `WATCHDOG=1` at least this often.
+    pub watchdog: Option<Duration>,
+    /// Names of its listening sockets, which stand at [`LISTEN_FDS_START`] and after.
+    pub listeners: Vec<String>,
+}
+
+impl Birth {
+    /// The variables that tell a worker of its birth; `pid` is the worker's own.
+    pub fn environment(&self, pid: i32) -> Vec<(&'static str, String)> {
+        let mut said = vec![
+            (APP, self.app.to_string()),
+            (SEAT, self.seat.to_string()),
+            (WORKER, self.worker.to_string()),
+            (GENERATION, self.generation.to_string()),
+            (CONCURRENCY, self.concurrency.to_string()),
+            (LISTEN_FDS, self.listeners.len().to_string()),
+            (LISTEN_PID, pid.to_string()),
+            (LISTEN_FDNAMES, self.listeners.join(":")),
+        ];
+        said.extend(self.mount.iter().map(|mount| (MOUNT, mount.clone())));
+        said.extend(self.page_fd.iter().map(|fd| (PAGE_FD, fd.to_string())));
+        said.extend(self.notify_socket.iter().map(|path| (NOTIFY_SOCKET, path.clone())));
+        said.extend(self.watchdog.iter().map(|d| (WATCHDOG_USEC, d.as_micros().to_string())));
+        said
+    }
+
+    /// Reads the variables through `look`, usually [`std::env::var_os`]; `pid` is the reader's.
+    ///
+    /// `None` if this is not the birth of a scgid worker: a variable is missing or unreadable, or
+    /// `LISTEN_PID` means another process (the variables were inherited from a worker).
+    pub fn from_environment(look: impl Fn(&str) -> Option<OsString>, pid: u32) -> Option<Self> {
+        let text = |name| look(name)?.into_string().ok();
+        if text(LISTEN_PID)?.parse() != Ok(pid) {
+            return None;
+        }
+        let count: usize = text(LISTEN_FDS)?.parse().ok()?;
+        let mut listeners: Vec<String> =
+            text(LISTEN_FDNAMES)?.split(':').map(str::to_owned).collect();
+        listeners.resize(count.min(LISTENERS_MAX), "unknown".to_owned());
+        Some(Self {
+            app: text(APP)?.parse().ok()?,
+            seat: text(SEAT)?.parse().ok()?,
+            worker: text(WORKER)?.parse().ok()?,
+            generation: text(GENERATION)?.parse().ok()?,
+            mount: text(MOUNT),
+            concurrency: text(CONCURRENCY).and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
+            page_fd: text(PAGE_FD).and_then(|fd| fd.parse().ok()),
+            notify_socket: text(NOTIFY_SOCKET),
+            watchdog: text(WATCHDOG_USEC)
+                .and_then(|usec| usec.parse().ok())
+                .map(Duration::from_micros),
+            listeners,
+        })
+    }
+}
+
+/// The worker an environment block belongs to, by the variables that `scgid` puts there.
+///
+/// `block` is what `/proc/PID/environ` holds. A process that a worker left behind still carries
+/// them, which is how it is recognised.
+pub fn worker_of(block: &[u8]) -> Option<(AppName, WorkerId)> {
+    let find = |name: &str| {
+        let value = block
+            .split(|&byte| byte == 0)
+            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+        std::str::from_utf8(value).ok()
+    };
+    Some((find(APP)?.parse().ok()?, find(WORKER)?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn birth() -> Birth {
+        Birth {
+            app: "blog".parse().unwrap(),
+            seat: Seat(2),
+            worker: WorkerId(77),
+            generation: Generation(3),
+            mount: Some("/blog".into()),
+            concurrency: 4,
+            page_fd: Some(5),
+            notify_socket: Some("/run/scgid/notify.sock".into()),
+            watchdog: Some(Duration::from_secs(10)),
+            listeners: vec!["unix-0".into(), "tcp-1".into()],
+        }
+    }
+
+    fn read(variables: &[(&'static str, String)], pid: u32) -> Option<Birth> {
+        let map: BTreeMap<_, _> = variables.iter().cloned().collect();
+        Birth::from_environment(|name| map.get(name).map(OsString::from), pid)
+    }
+
+    #[test]
+    fn a_worker_reads_what_the_daemon_wrote() {
+        assert_eq!(read(&birth().environment(4711), 4711), Some(birth()));
+    }
+
+    #[test]
+    fn a_program_started_by_a_worker_is_not_taken_for_one() {
+        assert_eq!(read(&birth().environment(4711), 4712), None);
+    }
+
+    #[test]
+    fn every_variable_that_is_said_is_on_the_list() {
+        for (name, _) in birth().environment(1) {
+            assert!(VARIABLES.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_worker_left_behind_is_recognised_by_its_environment() {
+        let block = b"PATH=/bin\0SCGI_APP=blog\0XSCGI_WORKER=1\0SCGI_WORKER=77\0";
+
+        assert_eq!(worker_of(block), Some(("blog".parse().unwrap(), WorkerId(77))));
+        assert_eq!(worker_of(b"PATH=/bin\0"), None);
+        assert_eq!(worker_of(b"SCGI_APP=\xff\0SCGI_WORKER=1\0"), None);
+    }
+}

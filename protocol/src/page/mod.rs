@@ -1,0 +1,191 @@
+//! The page: 4 KiB of shared memory in which one worker writes what it is doing.
+//!
+//! The daemon makes it, the worker writes it, the daemon only reads. It is a sealed memfd
+//! (memfd_create(2)): nobody can change its size, so that reading it can never fail. Every word
+//! is an atomic; nothing is locked, and a worker that dies in the middle of a write leaves nothing
+//! held.
+//!
+//! A worker can write anything here. Readers therefore bound every loop, clamp what they read and
+//! take no identity from it; a lie harms only the app that tells it.
+//!
+//! [`layout`] is the contract to the byte, [`report`] the numbers and how they add up, [`request`]
+//! the records of what is being served right now; `map` holds the one `unsafe` of it all.
+
+pub mod layout;
+mod map;
+pub mod report;
+pub mod request;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::stat::fstat;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::ftruncate;
+
+use layout::{BYTES, Layout, MAGIC, RECORDS, VERSION};
+pub use map::Page;
+pub use report::Report;
+pub use request::{Phase, Serving};
+
+/// Why a descriptor is not a page.
+#[derive(Debug, thiserror::Error)]
+pub enum PageError {
+    /// The kernel refused to tell about the descriptor or to map it.
+    #[error("the descriptor of the page cannot be mapped")]
+    Map(#[source] io::Error),
+    /// It has another size than a page, or could lose it.
+    #[error("the descriptor of the page is not a sealed memfd of {BYTES} bytes")]
+    NotSealed,
+    /// It does not begin as a page does.
+    #[error("the page has another layout: magic {magic:#x}, version {version}; this is {VERSION}")]
+    Layout {
+        /// The word where [`MAGIC`] belongs.
+        magic: u64,
+        /// The word where [`VERSION`] belongs.
+        version: u64,
+    },
+}
+
+/// What a worker says it is doing as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum State {
+    /// Nothing was written: a program that does not know of the page.
+    Silent = 0,
+    /// Accepting connections.
+    Accepting = 1,
+    /// Leaving; no further connection is accepted.
+    Draining = 2,
+}
+
+impl Page {
+    /// Makes a page, and the descriptor by which a worker can have it.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel has no memory or no descriptor left.
+    pub fn create() -> io::Result<(Self, OwnedFd)> {
+        let fd = memfd_create("scgi-page", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
+        ftruncate(&fd, i64::try_from(BYTES).expect("a page is small"))?;
+        let page = Self::map(fd.as_fd())?;
+        page.layout().magic.store(MAGIC, Relaxed);
+        page.layout().version.store(VERSION, Relaxed);
+        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals()))?;
+        Ok((page, fd))
+    }
+
+    /// Maps the page behind a descriptor somebody else made.
+    ///
+    /// # Errors
+    ///
+    /// [`PageError`], if it is not a page or one of another version.
+    pub fn open(fd: impl AsFd) -> Result<Self, PageError> {
+        let fd = fd.as_fd();
+        let bytes = fstat(fd).map_err(|error| PageError::Map(error.into()))?.st_size;
+        let sealed = fcntl(fd, FcntlArg::F_GET_SEALS).unwrap_or(0);
+        if usize::try_from(bytes) != Ok(BYTES) || sealed & seals().bits() != seals().bits() {
+            return Err(PageError::NotSealed);
+        }
+        let page = Self::map(fd).map_err(PageError::Map)?;
+        let magic = page.layout().magic.load(Relaxed);
+        let version = page.layout().version.load(Relaxed);
+        if (magic, version) != (MAGIC, VERSION) {
+            return Err(PageError::Layout { magic, version });
+        }
+        Ok(page)
+    }
+
+    /// Says what the worker is doing as a whole, and for how many requests at once it has room.
+    pub fn set_state(&self, state: State, capacity: u16) {
+        self.layout().capacity.store(capacity.into(), Relaxed);
+        self.layout().state.store(state as u64, Release);
+    }
+
+    /// What the worker says it is doing as a whole; nonsense counts as silence.
+    pub fn state(&self) -> State {
+        match self.layout().state.load(Acquire) {
+            1 => State::Accepting,
+            2 => State::Draining,
+            _ => State::Silent,
+        }
+    }
+
+    /// For how many requests at once the worker has room, clamped to `1..=most`.
+    pub fn capacity(&self, most: u16) -> u16 {
+        let said = self.layout().capacity.load(Relaxed);
+        u16::try_from(said).unwrap_or(most).clamp(1, most.max(1))
+    }
+
+    /// The requests being served, oldest first.
+    pub fn serving(&self) -> Vec<Serving> {
+        let mut serving: Vec<_> = self.layout().records.iter().filter_map(request::read).collect();
+        serving.sort_by_key(|request| request.since_ns);
+        serving
+    }
+
+    /// Turns of the worker's loop are proven by this; `now_ns` is [`now_ns`].
+    pub fn beat(&self, now_ns: u64) {
+        self.layout().heartbeat_ns.store(now_ns, Relaxed);
+    }
+}
+
+/// Nanoseconds of `CLOCK_MONOTONIC`, which all processes of a boot share.
+pub fn now_ns() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has a monotonic clock");
+    let part = |n: i64| u64::try_from(n).expect("the monotonic clock does not go below zero");
+    part(time.tv_sec()) * 1_000_000_000 + part(time.tv_nsec())
+}
+
+/// The number of requests whose details a page can show at once.
+pub const RECORDS_MAX: usize = RECORDS;
+
+fn seals() -> SealFlag {
+    SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
+}
+
+/// The layout behind a page, for this module's parts.
+fn words(page: &Page) -> &Layout {
+    page.layout()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_and_the_daemon_see_the_same_page() {
+        let (daemon, fd) = Page::create().unwrap();
+
+        let worker = Page::open(&fd).unwrap();
+        worker.set_state(State::Accepting, 3);
+
+        assert_eq!(daemon.state(), State::Accepting);
+        assert_eq!(daemon.capacity(8), 3);
+        assert_eq!(daemon.capacity(2), 2);
+    }
+
+    #[test]
+    fn nobody_can_change_the_size_of_a_page() {
+        let (_page, fd) = Page::create().unwrap();
+
+        assert!(ftruncate(&fd, 0).is_err());
+        assert!(ftruncate(&fd, 8192).is_err());
+    }
+
+    #[test]
+    fn what_is_not_a_page_is_refused() {
+        let unsealed = memfd_create("x", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        ftruncate(&unsealed, 4096).unwrap();
+        let strange = memfd_create("x", MFdFlags::MFD_ALLOW_SEALING).unwrap();
+        ftruncate(&strange, 4096).unwrap();
+        fcntl(&strange, FcntlArg::F_ADD_SEALS(seals())).unwrap();
+
+        assert!(matches!(Page::open(&unsealed), Err(PageError::NotSealed)));
+        assert!(matches!(Page::open(&strange), Err(PageError::Layout { magic: 0, .. })));
+        assert!(Page::open(std::fs::File::open("/dev/null").unwrap()).is_err());
+    }
+}
