@@ -1,1 +1,3 @@
+//! scgid: the master daemon for all the SCGI apps of a machine.
 
+pub mod spec;
