@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! All that is said between two programs of scgid, and nothing else.
 //!
 //! | who says | to whom | what | where |
@@ -23,9 +22,4 @@ pub mod inherit;
 pub mod name;
 pub mod notice;
 pub mod page;
-=======
-//! What scgid, its workers and its control program say to each other.
-#![warn(missing_docs)]
-
->>>>>>> codec
 pub mod scgi;
