@@ -13,8 +13,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use scgi_protocol::control::WorkerState;
 use scgi_protocol::name::{AppName, Seat, WorkerId};
 use scgi_protocol::page::{Page, Report, Serving, State};
+
+use crate::supervisor::LifeView;
 
 /// The scoreboard. Clones are handles of the same one.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +37,7 @@ struct Kept {
 struct Score {
     dead: Report,
     living: BTreeMap<WorkerId, Seen>,
+    starts: u64,
     saturated: Duration,
 }
 
@@ -77,7 +81,9 @@ impl Scoreboard {
         kept.retire(worker);
         kept.owners.insert(worker, app.clone());
         let seen = Seen { living, last: Report::default() };
-        kept.apps.entry(app.clone()).or_default().living.insert(worker, seen);
+        let score = kept.apps.entry(app.clone()).or_default();
+        score.living.insert(worker, seen);
+        score.starts += 1;
     }
 
     /// A worker is no more: its numbers go to the totals of its app.
@@ -112,6 +118,11 @@ impl Scoreboard {
         let kept = self.lock();
         let Some(score) = kept.apps.get(app) else { return Vec::new() };
         score.living.values().map(|seen| seen.living.clone()).collect()
+    }
+
+    /// How many workers were born to the app, all together.
+    pub fn starts(&self, app: &AppName) -> u64 {
+        self.lock().apps.get(app).map_or(0, |score| score.starts)
     }
 
     /// Counts time in which the app had no idle worker while requests were waiting.
@@ -186,9 +197,24 @@ impl Living {
         self.page.in_flight(self.capacity())
     }
 
-    /// It says that there is no room for another request.
-    pub fn is_full(&self) -> bool {
-        self.in_flight() >= self.capacity() || self.page.state() == State::Draining
+    /// There is no room for another request, while `waiting` connections wait to be accepted.
+    ///
+    /// Those speak for a worker that keeps no page: if it had room, it would accept them.
+    pub fn is_full(&self, waiting: u32) -> bool {
+        match self.page.state() {
+            State::Silent => waiting > 0,
+            State::Accepting => self.in_flight() >= self.capacity(),
+            State::Draining => true,
+        }
+    }
+
+    /// Requests it is serving, at most its capacity; a worker that keeps no page is taken to serve
+    /// none or all it can, as [`Self::is_full`] says.
+    pub fn busy(&self, waiting: u32) -> u16 {
+        if self.is_silent() && self.is_full(waiting) {
+            return self.capacity();
+        }
+        self.in_flight()
     }
 
     /// Since when it serves no request, in nanoseconds of `CLOCK_MONOTONIC`; `None` if it serves
@@ -203,14 +229,29 @@ impl Living {
     }
 
     fn idle(&self, now_ns: u64, quiet: Duration) -> Option<Duration> {
-        if self.is_silent() {
-            return (quiet > Duration::ZERO).then_some(quiet);
-        }
-        if self.is_full() {
+        if self.is_full(quiet.is_zero().into()) {
             return None;
+        }
+        if self.is_silent() {
+            return Some(quiet);
         }
         let since = self.idle_since(now_ns).unwrap_or(now_ns);
         Some(Duration::from_nanos(now_ns.saturating_sub(since)))
+    }
+}
+
+/// How a worker is, as a person would say it, while `waiting` connections wait to be accepted.
+///
+/// Without `living`, that is while it is not seated, a serving worker counts as idle.
+pub fn worker_state(life: LifeView, living: Option<&Living>, waiting: u32) -> WorkerState {
+    match life {
+        LifeView::Starting => WorkerState::Starting,
+        LifeView::Serving if living.is_some_and(|living| living.is_full(waiting)) => {
+            WorkerState::Busy
+        }
+        LifeView::Serving => WorkerState::Idle,
+        LifeView::Draining => WorkerState::Draining,
+        LifeView::Killed => WorkerState::Killed,
     }
 }
 
@@ -357,6 +398,24 @@ mod tests {
 
         assert_eq!(board.served(WorkerId(1)), Some(2));
         assert_eq!(board.served(WorkerId(2)), None);
+    }
+
+    #[test]
+    fn a_serving_worker_is_busy_when_it_has_no_room() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (page, _memory) = born(&board, &shop, 1, 1);
+        let (_silent, _memory) = born(&board, &shop, 2, 3);
+        page.set_state(State::Accepting, 1);
+        let state = |at: usize, waiting| {
+            worker_state(LifeView::Serving, Some(&board.living(&shop)[at]), waiting)
+        };
+
+        assert_eq!((state(0, 9), state(1, 0)), (WorkerState::Idle, WorkerState::Idle));
+        page.begin(0, 1, b"GET", b"/");
+        assert_eq!((state(0, 0), state(1, 9)), (WorkerState::Busy, WorkerState::Busy));
+        assert_eq!(board.living(&shop)[1].busy(9), 3);
+        assert_eq!(worker_state(LifeView::Killed, None, 9), WorkerState::Killed);
+        assert_eq!(board.starts(&shop), 2);
     }
 
     /// What can happen to a scoreboard, lies included.
