@@ -1,4 +1,5 @@
 //! Doing it: the loop, and everything that touches the world.
 
+pub mod backlog;
 pub mod board;
 pub mod handle;
