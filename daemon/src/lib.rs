@@ -1,5 +1,6 @@
 //! scgid: the master daemon for all the SCGI apps of a machine.
 
+pub mod journal;
 pub mod shell;
 pub mod spec;
 pub mod supervisor;

@@ -1,4 +1,6 @@
 //! Doing it: the loop, and everything that touches the world.
 
 pub mod board;
+pub mod clock;
 pub mod handle;
+pub mod output;
