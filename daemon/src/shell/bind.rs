@@ -120,8 +120,7 @@ pub fn bind(
 }
 
 fn bind_tcp(address: &SocketAddr, backlog: u16) -> io::Result<OwnedFd> {
-    let family =
-        if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     socket::setsockopt(&fd, sockopt::ReuseAddr, &true)?;
     if address.is_ipv6() {

@@ -50,7 +50,11 @@ impl Listeners {
         let names = names.split(':').map(str::to_owned).chain(std::iter::repeat("unknown".into()));
         let taken = numbers.zip(names).filter_map(|(number, name)| {
             let fd = inherit::take(number).map_err(|error| {
-                tracing::warn!(number, error = &error as &dyn std::error::Error, "descriptor announced by the service manager is not open");
+                tracing::warn!(
+                    number,
+                    error = &error as &dyn std::error::Error,
+                    "descriptor announced by the service manager is not open"
+                );
             });
             Some((name, fd.ok()?))
         });

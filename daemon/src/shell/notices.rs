@@ -67,16 +67,13 @@ impl Notices {
         let mut space = nix::cmsg_space!(UnixCredentials);
         let mut parts = [IoSliceMut::new(&mut buffer)];
         let fd = self.socket.as_raw_fd();
-        let message =
-            recvmsg::<()>(fd, &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
+        let message = recvmsg::<()>(fd, &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
         let from = message.cmsgs()?.find_map(|item| match item {
             ControlMessageOwned::ScmCredentials(from) => Some(from.pid()),
             _ => None,
         });
         let length = message.bytes;
-        Ok(from
-            .filter(|_| length <= MAX_BYTES)
-            .map(|pid| (pid, Notice::decode(&buffer[..length]))))
+        Ok(from.filter(|_| length <= MAX_BYTES).map(|pid| (pid, Notice::decode(&buffer[..length]))))
     }
 }
 

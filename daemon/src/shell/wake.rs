@@ -43,8 +43,7 @@ impl Wake {
         for listener in listeners {
             let number = listener.as_raw_fd();
             let key = u64::try_from(number).expect("an open descriptor is not negative");
-            let mut event =
-                EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, key);
+            let mut event = EpollEvent::new(EpollFlags::EPOLLIN | EpollFlags::EPOLLONESHOT, key);
             let done = match self.epoll.modify(listener, &mut event) {
                 Err(Errno::ENOENT) => self.epoll.add(listener, event),
                 other => other,
@@ -77,7 +76,8 @@ impl Wake {
             if count < events.len() {
                 guard.clear_ready();
             }
-            let apps: Vec<_> = events[..count].iter().filter_map(|event| self.whose(event)).collect();
+            let apps: Vec<_> =
+                events[..count].iter().filter_map(|event| self.whose(event)).collect();
             if !apps.is_empty() {
                 return apps;
             }
