@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod journal;
+pub mod metrics;
 pub mod scoreboard;
 pub mod shell;
 pub mod spec;
