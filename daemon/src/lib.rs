@@ -1,5 +1,6 @@
 //! scgid: the master daemon for all the SCGI apps of a machine.
 
+pub mod control;
 pub mod journal;
 pub mod scoreboard;
 pub mod shell;
