@@ -1,6 +1,7 @@
 //! scgid: the master daemon for all the SCGI apps of a machine.
 
 pub mod config;
+pub mod control;
 pub mod journal;
 pub mod metrics;
 pub mod scoreboard;
