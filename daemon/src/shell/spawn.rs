@@ -205,7 +205,9 @@ impl<'fd> Layout<'fd> {
         let arguments: Vec<_> = arguments.iter().cloned().map(text).collect::<Result<_, _>>()?;
         // What of this reaches the app is the launcher's business.
         let environment: Vec<_> = std::env::vars_os()
-            .filter_map(|(name, value)| Some(text(format!("{}={}", name.to_str()?, value.to_str()?))))
+            .filter_map(|(name, value)| {
+                Some(text(format!("{}={}", name.to_str()?, value.to_str()?)))
+            })
             .collect::<Result<_, _>>()?;
         let pid = posix_spawn(OURSELVES, &actions, &attributes()?, &arguments, &environment)?;
         Ok(pid.as_raw())
