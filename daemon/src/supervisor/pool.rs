@@ -18,6 +18,9 @@ use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
 use crate::spec::{AppSpec, Change, Sizing};
 
+/// How long a relief worker that died is missed: it is our own, and has no reason to.
+const RELIEF_PAUSE: Duration = Duration::from_secs(5);
+
 /// One way of starting an app's workers, and how that went so far.
 #[derive(Clone, Debug)]
 pub(super) struct Launch {
@@ -316,7 +319,7 @@ impl Pool {
         out: &mut Vec<Action>,
     ) {
         if worker.role == Role::Relief {
-            self.relief_not_before = now + Duration::from_secs(1);
+            self.relief_not_before = now + RELIEF_PAUSE;
             return;
         }
         self.restarts += 1;
