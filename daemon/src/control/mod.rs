@@ -142,10 +142,14 @@ fn router(room: Arc<Room>) -> Router {
     let routes = ROUTES
         .iter()
         .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
-    routes
+    let routes = routes
         .fallback(problem::nowhere)
         .layer(from_fn(body::take))
         .layer(from_fn_with_state(Arc::clone(&room), door::guard))
-        .layer(from_fn(problem::dress))
-        .with_state(room)
+        .with_state(room);
+    // A router of its own: what methods are allowed is added outside the layers of the first.
+    Router::new().fallback_service(routes).layer(from_fn(problem::dress))
 }
+
+#[cfg(test)]
+mod tests;
