@@ -156,13 +156,14 @@ impl<'r, S> Exchange<'r, S> {
     fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> u64 {
         let Arrived { head, rest, taken } = arrived;
         let Self { service, wire, record } = *self;
-        self.begin(head, since_ns);
+        let method = method(head);
+        self.begin(head, method, since_ns);
         let place = Place::of(head, service.mount.as_deref());
         let patience = service.limits.body_timeout;
         let body = Body::new(wire, rest, head.content_length(), patience, record);
         let state = &service.state;
-        let mut request = Request { head, place: &place, params: None, body, state };
-        let head_only = method(head) == "HEAD";
+        let mut request = Request { head, method, place: &place, params: None, body, state };
+        let head_only = method == "HEAD";
         let mut outlet = Outlet::new(wire, buffers, service.limits.write_timeout, head_only);
 
         let aborted = self.answer(&mut request, &mut outlet);
@@ -184,10 +185,10 @@ impl<'r, S> Exchange<'r, S> {
         ended_ns
     }
 
-    fn begin(&self, head: &Head<'_>, since_ns: u64) {
+    fn begin(&self, head: &Head<'_>, method: &str, since_ns: u64) {
         let uri = ["REQUEST_URI", "DOCUMENT_URI", "PATH_INFO"];
         let uri = uri.iter().find_map(|name| head.get(name)).unwrap_or(b"/");
-        self.record.begin(since_ns, method(head).as_bytes(), uri);
+        self.record.begin(since_ns, method.as_bytes(), uri);
         if !head.leniencies().is_none() {
             self.record.lenient();
         }
