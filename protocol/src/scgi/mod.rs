@@ -50,7 +50,7 @@
 //! # Rooms
 //!
 //! Request: [`decode`] and [`needed`] for an app, [`RequestHead`] for a client, [`Body`] for both.
-//! Response: [`Writer`] for an app, [`ResponseHead`] for a client. Nothing in here performs I/O.
+//! Response: [`ResponseWriter`] for an app, [`ResponseHead`] for a client. Nothing in here performs I/O.
 
 mod block;
 mod body;
@@ -66,6 +66,6 @@ pub use body::{Aborted, Body};
 pub use head::{Head, Leniencies, Limits, MAX_CONTENT_LENGTH, OwnedHead, Policy, decode, needed};
 pub use reason::reason_phrase;
 pub use refusal::HeadError;
-pub use request::{EncodeError, RequestHead};
-pub use response::{NGINX_HEADER_BYTES, ResponseError, ResponseHead, Writer};
+pub use request::{RequestError, RequestHead};
+pub use response::{NGINX_HEADER_BYTES, ResponseError, ResponseHead, ResponseWriter};
 pub use response_decode::ResponseDecodeError;

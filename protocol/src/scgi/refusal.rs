@@ -3,7 +3,7 @@
 //! Each reason has a status for the answer, a short name for a metric's label, and a sentence a
 //! person can act on. Never prints bytes of the peer unescaped.
 
-use super::response::Writer;
+use super::response::ResponseWriter;
 
 /// Longest part of a variable's name shown to people, in bytes.
 const SHOWN_NAME_BYTES: usize = 64;
@@ -161,7 +161,7 @@ impl HeadError {
     fn cgi_answer(&self) -> Vec<u8> {
         let text = format!("{}.\n{}", capitalized(self), self.remedy());
         let mut answer = Vec::new();
-        Writer::new(&mut answer, self.status())
+        ResponseWriter::new(&mut answer, self.status())
             .and_then(|mut head| {
                 head.header("Content-Type", "text/plain; charset=utf-8")?;
                 head.header("Content-Length", text.len().to_string())?;

@@ -9,7 +9,7 @@ use super::netstring;
 
 /// Why a request head could not be encoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EncodeError {
+pub enum RequestError {
     /// A variable has no name.
     #[error("cannot send a variable with an empty name")]
     EmptyName,
@@ -44,14 +44,14 @@ pub enum EncodeError {
 ///     .encode()?;
 ///
 /// assert_eq!(head, b"55:CONTENT_LENGTH\x000\0SCGI\x001\0REQUEST_METHOD\0GET\0PATH_INFO\0/\0,");
-/// # Ok::<(), scgi_protocol::scgi::EncodeError>(())
+/// # Ok::<(), scgi_protocol::scgi::RequestError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RequestHead {
     block: Vec<u8>,
     spans: Vec<Span>,
     names: Names,
-    error: Option<EncodeError>,
+    error: Option<RequestError>,
 }
 
 impl RequestHead {
@@ -61,7 +61,7 @@ impl RequestHead {
         let mut head =
             Self { block: Vec::new(), spans: Vec::new(), names: Names::default(), error: None };
         if content_length > MAX_CONTENT_LENGTH {
-            head.error = Some(EncodeError::TooLong { length: content_length });
+            head.error = Some(RequestError::TooLong { length: content_length });
         }
         head.variable("CONTENT_LENGTH", content_length.to_string()).variable("SCGI", "1")
     }
@@ -75,16 +75,16 @@ impl RequestHead {
         self
     }
 
-    fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), EncodeError> {
+    fn push(&mut self, name: &[u8], value: &[u8]) -> Result<(), RequestError> {
         let shown = || name.escape_ascii().to_string();
         if name.is_empty() {
-            return Err(EncodeError::EmptyName);
+            return Err(RequestError::EmptyName);
         }
         if name.contains(&0) || value.contains(&0) {
-            return Err(EncodeError::Nul { name: shown() });
+            return Err(RequestError::Nul { name: shown() });
         }
         if self.names.may_hold(name, &self.block, &self.spans) && self.holds(name) {
-            return Err(EncodeError::Repeated { name: shown() });
+            return Err(RequestError::Repeated { name: shown() });
         }
         let start = self.block.len();
         let value_start = start + name.len() + 1;
@@ -105,7 +105,7 @@ impl RequestHead {
     /// # Errors
     ///
     /// What was wrong with the first variable that cannot be sent.
-    pub fn encode(self) -> Result<Vec<u8>, EncodeError> {
+    pub fn encode(self) -> Result<Vec<u8>, RequestError> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -119,24 +119,24 @@ impl RequestHead {
 mod tests {
     use super::*;
 
-    fn error(head: RequestHead) -> EncodeError {
+    fn error(head: RequestHead) -> RequestError {
         head.encode().unwrap_err()
     }
 
     #[test]
     fn what_cannot_be_sent_is_refused() {
         let head = || RequestHead::new(0);
-        let repeated = |name: &str| EncodeError::Repeated { name: name.into() };
+        let repeated = |name: &str| RequestError::Repeated { name: name.into() };
 
-        assert_eq!(error(head().variable("", "x")), EncodeError::EmptyName);
-        assert_eq!(error(head().variable("A\0", "")), EncodeError::Nul { name: r"A\x00".into() });
-        assert_eq!(error(head().variable("A", "\0")), EncodeError::Nul { name: "A".into() });
+        assert_eq!(error(head().variable("", "x")), RequestError::EmptyName);
+        assert_eq!(error(head().variable("A\0", "")), RequestError::Nul { name: r"A\x00".into() });
+        assert_eq!(error(head().variable("A", "\0")), RequestError::Nul { name: "A".into() });
         assert_eq!(error(head().variable("A", "1").variable("A", "1")), repeated("A"));
         assert_eq!(error(head().variable("SCGI", "1")), repeated("SCGI"));
         assert_eq!(error(head().variable("CONTENT_LENGTH", "0")), repeated("CONTENT_LENGTH"));
         assert_eq!(
             error(RequestHead::new(u64::MAX)),
-            EncodeError::TooLong { length: 18_446_744_073_709_551_615 }
+            RequestError::TooLong { length: 18_446_744_073_709_551_615 }
         );
     }
 
@@ -144,6 +144,6 @@ mod tests {
     fn the_first_fault_is_the_one_told() {
         let head = RequestHead::new(0).variable("", "").variable("A", "\0").variable("B", "fine");
 
-        assert_eq!(error(head), EncodeError::EmptyName);
+        assert_eq!(error(head), RequestError::EmptyName);
     }
 }

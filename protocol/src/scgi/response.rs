@@ -52,10 +52,10 @@ pub enum ResponseError {
 /// Writes a response head into a buffer, line by line, checking each.
 ///
 /// ```
-/// use scgi_protocol::scgi::Writer;
+/// use scgi_protocol::scgi::ResponseWriter;
 ///
 /// let mut output = Vec::new();
-/// let mut head = Writer::new(&mut output, 200)?;
+/// let mut head = ResponseWriter::new(&mut output, 200)?;
 /// head.header("Content-Type", "text/plain")?;
 /// let head_bytes = head.finish();
 /// output.extend_from_slice(b"hello\n");
@@ -66,12 +66,12 @@ pub enum ResponseError {
 /// ```
 #[derive(Debug)]
 #[must_use = "a response head is not complete before `finish`"]
-pub struct Writer<'a> {
+pub struct ResponseWriter<'a> {
     output: &'a mut Vec<u8>,
     start: usize,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ResponseWriter<'a> {
     /// Begins a response head at the end of `output`, with the usual reason for its status.
     ///
     /// # Errors
@@ -159,7 +159,7 @@ pub(super) fn is_header_name(name: &[u8]) -> bool {
 
 /// A response head: status, reason, and headers in order.
 ///
-/// What [`decode`](Self::decode) returns; apps that answer in a hurry use [`Writer`] directly.
+/// What [`decode`](Self::decode) returns; apps that answer in a hurry use [`ResponseWriter`] directly.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
     pub(super) status: u16,
@@ -217,7 +217,7 @@ impl ResponseHead {
     /// What is wrong with its first part that cannot be sent.
     pub fn encode(&self) -> Result<Vec<u8>, ResponseError> {
         let mut output = Vec::new();
-        let mut writer = Writer::with_reason(&mut output, self.status, &self.reason)?;
+        let mut writer = ResponseWriter::with_reason(&mut output, self.status, &self.reason)?;
         for (name, value) in self.headers() {
             writer.header(name, value)?;
         }
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn a_head_can_be_held_against_the_limit_of_nginx() {
         let mut output = b"kept".to_vec();
-        let mut writer = Writer::new(&mut output, 200).unwrap();
+        let mut writer = ResponseWriter::new(&mut output, 200).unwrap();
         writer.header("X", "x".repeat(NGINX_HEADER_BYTES)).unwrap();
 
         let head_bytes = writer.finish();

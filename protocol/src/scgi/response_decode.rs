@@ -239,6 +239,7 @@ mod tests {
         let limit = head.len();
 
         assert!(ResponseHead::decode(head, limit).unwrap().is_some());
+        assert_eq!(ResponseHead::decode(&head[..limit - 1], limit - 1), Ok(None));
         assert_eq!(
             ResponseHead::decode(head, limit - 1),
             Err(ResponseDecodeError::TooLong { limit: limit - 1 })
