@@ -145,6 +145,17 @@ struct Arrived<'r> {
     taken: usize,
 }
 
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The client was sent a whole response.
+    Answered,
+    /// The client was sent the beginning of one, and can tell.
+    Cut,
+    /// The client went away.
+    Gone,
+}
+
 /// One request and its reply.
 struct Exchange<'r, S> {
     service: &'r Service<S>,
@@ -166,18 +177,18 @@ impl<'r, S> Exchange<'r, S> {
         let head_only = method == "HEAD";
         let mut outlet = Outlet::new(wire, buffers, service.limits.write_timeout, head_only);
 
-        let aborted = self.answer(&mut request, &mut outlet);
+        let ending = self.answer(&mut request, &mut outlet);
 
         let body = &mut request.body;
         let ended_ns = now_ns();
         let end = End {
             status: outlet.status(),
-            aborted,
+            aborted: ending == Ending::Gone,
             bytes_in: taken as u64 + body.received(),
             bytes_out: outlet.sent_bytes(),
             took_ns: ended_ns.saturating_sub(since_ns),
         };
-        if body.leaves_rest() && !aborted {
+        if body.leaves_rest() && ending == Ending::Answered {
             wire.finish();
             body.discard(service.limits.discard_bytes, service.limits.discard_timeout);
         }
@@ -200,22 +211,23 @@ impl<'r, S> Exchange<'r, S> {
         }
     }
 
-    /// Runs the handler and sends what it answers. Returns whether the client went away.
-    fn answer<'o>(&'o self, request: &mut Request<'o, S>, outlet: &mut Outlet<'_>) -> bool
+    /// Runs the handler and sends what it answers, or what there is to say if it fails.
+    fn answer<'o>(&'o self, request: &mut Request<'o, S>, outlet: &mut Outlet<'_>) -> Ending
     where
         'r: 'o,
     {
         let head = request.head;
         let tried = catch_unwind(AssertUnwindSafe(|| self.try_answer(request, outlet)));
         let fault = match tried {
-            Ok(Ok(())) => return request.body.end() == BodyEnd::Gone,
-            Ok(Err(Fault::Client)) => return true,
+            Ok(Ok(())) if request.body.end() == BodyEnd::Gone => return Ending::Gone,
+            Ok(Ok(())) => return Ending::Answered,
+            Ok(Err(Fault::Client)) => return Ending::Gone,
             Ok(Err(Fault::Invalid(error))) => error.to_string(),
             Ok(Err(Fault::Handler(reason))) => reason,
             Err(panic) => format!("the handler panicked: {}", panic_text(&*panic)),
         };
         let status = match request.body.end() {
-            BodyEnd::Gone => return true,
+            BodyEnd::Gone => return Ending::Gone,
             BodyEnd::Silent => 408,
             BodyEnd::TooLong => 413,
             BodyEnd::Sound => {
@@ -225,9 +237,12 @@ impl<'r, S> Exchange<'r, S> {
         };
         if outlet.sent_bytes() > 0 {
             self.wire.spoil();
-            return false;
+            return Ending::Cut;
         }
-        outlet.reply(reply::plain(status), &mut request.body).is_err()
+        match outlet.reply(reply::plain(status), &mut request.body) {
+            Ok(()) => Ending::Answered,
+            Err(_) => Ending::Gone,
+        }
     }
 
     fn try_answer<'o>(

@@ -13,7 +13,7 @@ use std::io::{self, Read, Write};
 use std::sync::Once;
 use std::time::Duration;
 
-use scgi_protocol::scgi::{self, NGINX_HEADER_BYTES, ResponseError, Writer};
+use scgi_protocol::scgi::{self, NGINX_HEADER_BYTES, ResponseError, ResponseWriter};
 
 use crate::body::Body;
 use crate::log;
@@ -166,7 +166,7 @@ impl<'r> Outlet<'r> {
 
     fn try_head(&mut self, draft: &Draft, length: Length) -> Result<usize, ResponseError> {
         let Draft { status, content_type, headers } = draft;
-        let mut head = Writer::new(&mut self.buffers.head, *status)?;
+        let mut head = ResponseWriter::new(&mut self.buffers.head, *status)?;
         if let (Some(value), Length::Known(_) | Length::Unknown) = (content_type, length) {
             head.header("Content-Type", value.as_bytes())?;
         }

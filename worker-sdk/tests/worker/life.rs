@@ -52,6 +52,15 @@ fn a_worker_serves_all_listeners_of_its_app_at_once() {
 }
 
 #[test]
+fn a_worker_keeps_what_a_new_daemon_would_take_back_from_it() {
+    let site = Site::unix();
+    let worker = site.worker();
+
+    assert!(worker.descriptor(3).starts_with("socket:"), "{}", worker.descriptor(3));
+    assert!(worker.descriptor(5).contains("scgi-page"), "{}", worker.descriptor(5));
+}
+
+#[test]
 fn a_request_shows_on_the_page_while_it_is_served() {
     let site = Site::unix();
     let worker = site.worker_as("patient", |_| {});

@@ -40,6 +40,7 @@ fn the_worker() {
         .get("/mount", |request| format!("{} {}", request.mount(), request.path()))
         .get("/big", big)
         .get("/endless", |_| Response::reader(io::repeat(b'x'), None))
+        .post("/broken", |_| Response::reader(&[b'x'; 80_000][..], Some(100_000)))
         .post("/refuse", |_| (403, "no"))
         .post("/length", length)
         .limits(limits);

@@ -130,6 +130,12 @@ impl Worker {
         until("the worker ends", || self.child.try_wait().unwrap())
     }
 
+    /// What its descriptor `number` is, in the words of the kernel.
+    pub(crate) fn descriptor(&self, number: i32) -> String {
+        let link = format!("/proc/{}/fd/{number}", self.child.id());
+        std::fs::read_link(link).unwrap().to_str().unwrap().to_owned()
+    }
+
     /// TERM, and the end.
     pub(crate) fn leave(mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
