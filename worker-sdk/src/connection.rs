@@ -19,10 +19,11 @@ use scgi_protocol::page::{Phase, now_ns};
 use scgi_protocol::scgi::{self, Head, HeadError};
 
 use crate::body::{Body, BodyEnd};
+use crate::clues::Clues;
 use crate::log;
 use crate::place::Place;
 use crate::reply::{self, Buffers, Fault, Outlet, may_block};
-use crate::request::{Request, method};
+use crate::request::Request;
 use crate::service::Service;
 use crate::stamp;
 use crate::tally::Record;
@@ -167,9 +168,10 @@ impl<'r, S> Exchange<'r, S> {
     fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> u64 {
         let Arrived { head, rest, taken } = arrived;
         let Self { service, wire, record } = *self;
-        let method = method(head);
-        self.begin(head, method, since_ns);
-        let place = Place::of(head, service.mount.as_deref());
+        let clues = Clues::of(head);
+        self.begin(head, &clues, since_ns);
+        let method = clues.method();
+        let place = Place::of(&clues, service.mount.as_deref());
         let patience = service.limits.body_timeout;
         let body = Body::new(wire, rest, head.content_length(), patience, record);
         let state = &service.state;
@@ -196,14 +198,12 @@ impl<'r, S> Exchange<'r, S> {
         ended_ns
     }
 
-    fn begin(&self, head: &Head<'_>, method: &str, since_ns: u64) {
-        let uri = ["REQUEST_URI", "DOCUMENT_URI", "PATH_INFO"];
-        let uri = uri.iter().find_map(|name| head.get(name)).unwrap_or(b"/");
-        self.record.begin(since_ns, method.as_bytes(), uri);
+    fn begin(&self, head: &Head<'_>, clues: &Clues<'_>, since_ns: u64) {
+        self.record.begin(since_ns, clues.method().as_bytes(), clues.uri());
         if !head.leniencies().is_none() {
             self.record.lenient();
         }
-        if let Some(stamp) = head.get("HTTP_X_REQUEST_START") {
+        if let Some(stamp) = clues.request_start {
             let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             if let Some(waited) = stamp::waited(stamp, now) {
                 self.record.waited(waited);
@@ -267,8 +267,8 @@ impl<'r, S> Exchange<'r, S> {
 
 /// What the request was, for a line of the log.
 fn described(head: &Head<'_>) -> String {
-    let uri = head.get("REQUEST_URI").or_else(|| head.get("PATH_INFO")).unwrap_or(b"/");
-    format!("{} {}", method(head).escape_default(), uri.escape_ascii())
+    let clues = Clues::of(head);
+    format!("{} {}", clues.method().escape_default(), clues.uri().escape_ascii())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -136,11 +136,6 @@ impl<S> fmt::Debug for Request<'_, S> {
     }
 }
 
-/// The method a head asks for.
-pub(crate) fn method<'h>(head: &'h Head<'_>) -> &'h str {
-    head.get_str("REQUEST_METHOD").filter(|method| !method.is_empty()).unwrap_or("GET")
-}
-
 /// Whether `variable` is how CGI calls the header `name`.
 fn is_header(variable: &[u8], name: &str) -> bool {
     let bare = match variable.strip_prefix(b"HTTP_") {
