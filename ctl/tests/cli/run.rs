@@ -1,0 +1,106 @@
+//! The program, run as a process.
+
+use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Nothing here takes this long unless it hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(60);
+
+/// The program about to be run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    command: Command,
+}
+
+/// How a run ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl Run {
+    /// The program with `args`, split at spaces, in an environment without any say in it.
+    pub(crate) fn new(args: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_scgictl"));
+        command
+            .args(args.split_whitespace())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        Self { command }
+    }
+
+    pub(crate) fn socket(self, path: impl AsRef<Path>) -> Self {
+        self.env("SCGI_SOCKET", path.as_ref())
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.command.env(name, value.into());
+        self
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.command.arg(arg.into());
+        self
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn ended(self) -> Ended {
+        self.interrupted_when(|| true, None)
+    }
+
+    /// Runs it, and sends it SIGINT as soon as `when` says so.
+    pub(crate) fn interrupted(self, when: impl Fn() -> bool) -> Ended {
+        self.interrupted_when(when, Some(Signal::SIGINT))
+    }
+
+    fn interrupted_when(mut self, when: impl Fn() -> bool, signal: Option<Signal>) -> Ended {
+        let process = self.command.spawn().unwrap();
+        let pid = Pid::from_raw(i32::try_from(process.id()).unwrap());
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(process.wait_with_output().unwrap()));
+        if let Some(signal) = signal {
+            crate::run::eventually(when);
+            kill(pid, signal).unwrap();
+        }
+        match ended.recv_timeout(HANGS_AFTER) {
+            Ok(output) => Ended::from(output),
+            Err(_) => {
+                kill(pid, Signal::SIGKILL).unwrap();
+                panic!("it hangs: {:?}", ended.recv());
+            }
+        }
+    }
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        assert_eq!(
+            output.status.signal().filter(|signal| *signal != 2),
+            None,
+            "killed by a signal"
+        );
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// Waits until `condition` holds.
+pub(crate) fn eventually(condition: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < HANGS_AFTER, "it never came to be so");
+        thread::yield_now();
+    }
+}
