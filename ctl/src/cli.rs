@@ -42,18 +42,14 @@ pub(crate) struct Globals {
     verbose: bool,
 }
 
-/// How things are printed.
+/// How things are printed: for people, as wide as the terminal or with all that fits in a line;
+/// for programs; or names alone. Undocumented one by one, or `--help` takes three screens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people, as wide as the terminal
     Table,
-    /// For people, with everything that fits in a line
     Wide,
-    /// For programs
     Json,
-    /// For programs and people
     Yaml,
-    /// Names alone, one a line
     Name,
 }
 
@@ -114,7 +110,7 @@ pub(crate) struct Look {
 /// Apps that must be named.
 #[derive(Debug, Args)]
 pub(crate) struct Selection {
-    /// The apps
+    /// The apps, one at least unless --all is given
     #[arg(value_name = "APP", required_unless_present = "all", add = ArgValueCandidates::new(app_names))]
     pub(crate) apps: Vec<AppName>,
     /// Every app

@@ -42,7 +42,7 @@ pub(crate) enum ClientError {
     Silent { path: String, within: Duration },
     #[error("the connection to the daemon broke while it answered `{path}`")]
     Lost { path: String, source: Box<dyn std::error::Error + Send + Sync> },
-    #[error("the answer to `{path}` is not understood; is it the control socket of this scgid?")]
+    #[error("the answer to `{path}` is not understood")]
     Unintelligible { path: String, source: Box<dyn std::error::Error + Send + Sync> },
 }
 
@@ -70,7 +70,10 @@ impl ClientError {
                 let id = problem.operation?;
                 Some(format!("`scgictl wait op:{id}` waits for the operation that is in the way"))
             }),
-            Self::Silent { .. } | Self::Lost { .. } | Self::Unintelligible { .. } => None,
+            Self::Unintelligible { .. } => {
+                Some("is it the control socket of scgid, and of this version?".to_owned())
+            }
+            Self::Silent { .. } | Self::Lost { .. } => None,
         }
     }
 

@@ -53,9 +53,8 @@ async fn each(
                     return Err(failure);
                 }
                 refused = refused.or(failure.exit());
-                context
-                    .console
-                    .complain(&format!("{name}: {}", failure.told().unwrap_or_default()));
+                let told = failure.told().unwrap_or_default();
+                context.console.complain(&told.replacen("error:", &format!("error: {name}:"), 1));
             }
         }
     }

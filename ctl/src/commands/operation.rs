@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use scgi_protocol::control::{App, Operation, OperationState};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::Context;
 use super::progress::Progress;
@@ -46,14 +47,30 @@ impl Left {
     }
 }
 
+/// Until when to wait.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline {
+    after: Duration,
+    at: Instant,
+}
+
+impl Deadline {
+    /// So long after this moment; a century if that is longer than time can tell.
+    pub(super) fn after(after: Duration) -> Self {
+        let century = Duration::from_secs(100 * 365 * 86400);
+        Self { after, at: Instant::now() + after.min(century) }
+    }
+}
+
 /// Lets `future` come to its end, unless the time is over or somebody presses Ctrl-C before.
 pub(super) async fn patiently<E>(
-    timeout: Duration,
+    deadline: Deadline,
     future: impl Future<Output = Result<(), E>>,
 ) -> Result<Option<Left>, E> {
     tokio::select! {
+        biased;
         ended = future => ended.map(|()| None),
-        () = tokio::time::sleep(timeout) => Ok(Some(Left::TimedOut(timeout))),
+        () = tokio::time::sleep_until(deadline.at) => Ok(Some(Left::TimedOut(deadline.after))),
         _ = tokio::signal::ctrl_c() => Ok(Some(Left::Interrupted)),
     }
 }
@@ -61,7 +78,7 @@ pub(super) async fn patiently<E>(
 /// Waits until all of `operations` have ended, as long as `patience` lasts, and tells the ends.
 pub(super) async fn see_through(
     context: &mut Context<'_>,
-    mut operations: Vec<Operation>,
+    operations: Vec<Operation>,
     patience: Patience,
 ) -> Result<Exit, Failure> {
     if patience.no_wait {
@@ -75,9 +92,18 @@ pub(super) async fn see_through(
         }
         return Ok(Exit::Done);
     }
+    until(context, operations, Deadline::after(patience.timeout)).await
+}
+
+/// Waits until all of `operations` have ended or the deadline is over, and tells the ends.
+pub(super) async fn until(
+    context: &mut Context<'_>,
+    mut operations: Vec<Operation>,
+    deadline: Deadline,
+) -> Result<Exit, Failure> {
     let mut progress = Progress::new(operations.len());
     let ends = follow(context, &mut operations, &mut progress);
-    let left = patiently(patience.timeout, ends).await;
+    let left = patiently(deadline, ends).await;
     progress.clear(context.console);
     tell(context, &operations, left?.as_ref()).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use scgi_protocol::control::{Operation, OperationState};
 
 use super::Context;
-use super::operation::{self, patiently};
+use super::operation::{self, Deadline, patiently};
 use crate::cli::Patience;
 use crate::client::{Client, ClientError};
 use crate::exit::Exit;
@@ -23,7 +23,8 @@ pub(super) async fn run(mut context: Context<'_>, patience: Patience) -> Result<
     if patience.no_wait {
         return operation::see_through(&mut context, vec![accepted], patience).await;
     }
-    let left = patiently(patience.timeout, gone(&context.client, &mut accepted)).await?;
+    let deadline = Deadline::after(patience.timeout);
+    let left = patiently(deadline, gone(&context.client, &mut accepted)).await?;
     operation::tell(&mut context, &[accepted], left.as_ref()).await
 }
 

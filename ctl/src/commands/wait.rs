@@ -1,15 +1,12 @@
 //! `wait`: until operations have ended and apps are as wanted.
 
-use std::time::Duration;
-
 use scgi_protocol::control::{App, AppState};
-use scgi_protocol::name::OperationId;
-use tokio::time::Instant;
+use scgi_protocol::name::{AppName, OperationId};
 
+use super::Context;
 use super::changes::Changes;
-use super::operation::{self, Left, patiently};
-use super::{Context, select};
-use crate::cli::{Format, Patience, Wait};
+use super::operation::{self, Deadline, Left, patiently};
+use crate::cli::{Format, Wait};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::parse::Goal;
@@ -18,17 +15,15 @@ use crate::render::{View, text, trouble, value};
 /// Waits for everything that is named.
 pub(super) async fn run(mut context: Context<'_>, wait: Wait) -> Result<Exit, Failure> {
     let (names, operations) = wait.split();
-    let deadline = Instant::now() + wait.timeout;
+    let deadline = Deadline::after(wait.timeout);
     let mut exit = Exit::Done;
     if !operations.is_empty() {
-        exit = for_operations(&mut context, &operations, wait.timeout).await?;
+        exit = for_operations(&mut context, &operations, deadline).await?;
     }
     if wait.all || !names.is_empty() {
-        let names = context.named(&names).await?;
-        let mut apps = Vec::new();
-        let goal = reached(&context, wait.goal, |all| select(all, &names), &mut apps);
-        let rest = deadline.saturating_duration_since(Instant::now());
-        let left = patiently(rest, goal).await?;
+        let mut apps = context.apps(&names).await?;
+        let goal = reached(&context, wait.goal, &mut apps);
+        let left = patiently(deadline, goal).await?;
         exit = exit.or(tell(&mut context, &apps, wait.goal, left.as_ref())?);
     }
     Ok(exit)
@@ -37,30 +32,24 @@ pub(super) async fn run(mut context: Context<'_>, wait: Wait) -> Result<Exit, Fa
 async fn for_operations(
     context: &mut Context<'_>,
     ids: &[OperationId],
-    timeout: Duration,
+    deadline: Deadline,
 ) -> Result<Exit, Failure> {
     let mut operations = Vec::new();
     for id in ids {
         operations.push(context.client.get(&format!("/v1/operations/{id}")).await?);
     }
-    operation::see_through(context, operations, Patience { no_wait: false, timeout }).await
+    operation::until(context, operations, deadline).await
 }
 
-/// Returns when all selected apps are as wanted; `apps` is how they were when last looked at.
-async fn reached(
-    context: &Context<'_>,
-    goal: Goal,
-    selected: impl Fn(Vec<App>) -> Result<Vec<App>, Failure>,
-    apps: &mut Vec<App>,
-) -> Result<(), Failure> {
+/// Returns when all of `apps` are as wanted; keeps them up to date meanwhile.
+async fn reached(context: &Context<'_>, goal: Goal, apps: &mut Vec<App>) -> Result<(), Failure> {
+    let names: Vec<AppName> = apps.iter().map(|app| app.name.clone()).collect();
     let mut changes = Changes::new(&context.client);
-    loop {
-        *apps = selected(context.client.get("/v1/apps").await?)?;
-        if apps.iter().all(|app| goal.is_met_by(app)) {
-            return Ok(());
-        }
+    while !apps.iter().all(|app| goal.is_met_by(app)) {
         changes.next().await;
+        *apps = context.apps(&names).await?;
     }
+    Ok(())
 }
 
 impl Goal {

@@ -45,6 +45,9 @@ pub(crate) fn summary(daemon: &DaemonInfo, apps: &[App], view: &View) -> [String
 }
 
 fn counted(apps: &[App]) -> String {
+    if apps.is_empty() {
+        return "no apps".to_owned();
+    }
     let (well, unwell): (Vec<&App>, Vec<&App>) = apps.iter().partition(|app| app.state.is_well());
     let mut counts = vec![format!("{} well", well.len())];
     for state in AppState::ALL.into_iter().filter(|state| !state.is_well()) {

@@ -15,12 +15,14 @@ pub(crate) fn progress(operation: &Operation) -> String {
 pub(crate) fn end(operation: &Operation) -> String {
     let Operation { verb, state, progress, .. } = operation;
     let (subject, took) = (subject(operation), took(operation));
+    let after = took.as_ref().map_or_else(String::new, |took| format!(" after {took}"));
+    let took = took.map_or_else(String::new, |took| format!(" ({took})"));
     let how_far = if progress.is_empty() { String::new() } else { format!(", {progress}") };
     text::one_line(&match state {
         OperationState::Done => format!("{subject}: {}{how_far}{took}", done(*verb)),
         OperationState::Failed => {
             let reason = operation.reason.as_deref().unwrap_or("the daemon gives no reason");
-            format!("{subject}: {} failed: {reason}{took}", verb.as_str())
+            format!("{subject}: {} failed{after}: {reason}", verb.as_str())
         }
         OperationState::Running => format!("{subject}: {} under way{how_far}", verb.as_str()),
     })
@@ -66,7 +68,6 @@ fn done(verb: Verb) -> &'static str {
     }
 }
 
-fn took(operation: &Operation) -> String {
-    let took = operation.ended.map(|ended| operation.since.age(ended));
-    took.map_or_else(String::new, |took| format!(" ({})", text::took(took)))
+fn took(operation: &Operation) -> Option<String> {
+    operation.ended.map(|ended| text::took(operation.since.age(ended)))
 }

@@ -1,5 +1,7 @@
 //! `ps`, `status`, `describe`: what a person sees.
 
+use scgi_protocol::control::{App, AppDetail, Status};
+
 use crate::fake::{Fake, json};
 use crate::samples;
 
@@ -112,5 +114,58 @@ fn describe_tells_all_that_is_known() {
 
     Log
       2026-11-22T10:01:30.000Z shop/1 gen 9 err app \u{1b}[31mred\u{1b}[0m
+    ");
+}
+
+#[test]
+fn status_succeeds_if_all_selected_apps_are_well_and_ps_however_they_are() {
+    let code = |args: &str| site().scgictl(args).ended().code;
+
+    assert_eq!(code("status blog rare api -q"), Some(0));
+    assert_eq!(code("status blog old"), Some(3));
+    assert_eq!(code("ps old"), Some(0));
+}
+
+#[test]
+fn apps_are_shown_in_the_order_they_are_named_and_once() {
+    let ended = site().scgictl("ps -o name shop blog shop").ended();
+
+    assert_eq!(ended.out, "shop\nblog\n");
+}
+
+#[test]
+fn an_unknown_app_is_no_empty_table() {
+    let ended = site().scgictl("ps nobody").ended();
+
+    assert_eq!((ended.code, ended.out.as_str()), (Some(4), ""));
+    assert!(ended.err.starts_with("error: no app is called `nobody`"), "{}", ended.err);
+}
+
+#[test]
+fn json_and_yaml_are_what_the_daemon_says() {
+    let fake = site();
+    let out = |args: &str| fake.scgictl(args).ended().out;
+
+    let list: Vec<App> = serde_json::from_str(&out("ps -o json")).unwrap();
+    let status: Status = serde_json::from_str(&out("status -o json")).unwrap();
+    let detail: AppDetail = serde_json::from_str(&out("describe shop -o json")).unwrap();
+    let yaml: Vec<App> = serde_yaml::from_str(&out("ps -o yaml")).unwrap();
+
+    assert_eq!(list.len(), 8);
+    assert_eq!(status.apps, list);
+    assert_eq!(yaml, list);
+    assert_eq!(detail.app, list[2]);
+}
+
+#[test]
+fn a_site_without_apps_is_an_empty_table() {
+    let fake = Fake::new().on("GET /v1/status", json(&samples::status(Vec::new())));
+
+    let ended = fake.scgictl("status").ended();
+
+    assert_eq!(ended.code, Some(0));
+    insta::assert_snapshot!(ended.out, @r"
+    scgid 0.1.0, pid 4711, up 4d 4h, serves `/etc/scgid/scgid.yaml`, metrics at 127.0.0.1:9464
+    no apps
     ");
 }

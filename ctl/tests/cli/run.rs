@@ -1,15 +1,18 @@
 //! The program, run as a process.
 
 use std::ffi::OsString;
-use std::os::unix::process::ExitStatusExt;
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, geteuid};
 
 /// Nothing here takes this long unless it hangs.
 const HANGS_AFTER: Duration = Duration::from_secs(60);
@@ -31,7 +34,12 @@ pub(crate) struct Ended {
 impl Run {
     /// The program with `args`, split at spaces, in an environment without any say in it.
     pub(crate) fn new(args: &str) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_scgictl"));
+        Self::of(env!("CARGO_BIN_EXE_scgictl"), args)
+    }
+
+    /// Another program in the place of ours.
+    pub(crate) fn of(program: impl AsRef<Path>, args: &str) -> Self {
+        let mut command = Command::new(program.as_ref());
         command
             .args(args.split_whitespace())
             .env_clear()
@@ -55,6 +63,43 @@ impl Run {
         self
     }
 
+    /// Takes root's privileges from it, if the test has them: nothing is forbidden to root.
+    pub(crate) fn unprivileged(mut self) -> Self {
+        if geteuid().is_root() {
+            self.command.uid(65534).gid(65534);
+        }
+        self
+    }
+
+    /// Gives it `text` on standard input.
+    pub(crate) fn input(mut self, text: &str) -> Self {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        file.rewind().unwrap();
+        self.command.stdin(file);
+        self
+    }
+
+    /// Runs it with both outputs on a terminal, to its end: the exit code and all that was
+    /// written to the terminal.
+    pub(crate) fn on_terminal(mut self, columns: u16) -> (Option<i32>, String) {
+        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = openpty(Some(&size), None).unwrap();
+        let (out, err) = (terminal.slave.try_clone().unwrap(), terminal.slave);
+        let mut process = self.command.stdout(out).stderr(err).spawn().unwrap();
+        // The command keeps its ends of the terminal, which would never end.
+        drop(self);
+        let mut screen = Vec::new();
+        // A terminal that nobody writes to any more ends with an error.
+        let _end = File::from(terminal.master).read_to_end(&mut screen);
+        (process.wait().unwrap().code(), String::from_utf8(screen).unwrap())
+    }
+
+    /// Runs it, to be read from and killed by the caller.
+    pub(crate) fn spawned(mut self) -> Child {
+        self.command.spawn().unwrap()
+    }
+
     /// Runs it to its end.
     pub(crate) fn ended(self) -> Ended {
         self.interrupted_when(|| true, None)
@@ -71,7 +116,7 @@ impl Run {
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || sender.send(process.wait_with_output().unwrap()));
         if let Some(signal) = signal {
-            crate::run::eventually(when);
+            eventually(when);
             kill(pid, signal).unwrap();
         }
         match ended.recv_timeout(HANGS_AFTER) {
