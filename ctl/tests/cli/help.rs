@@ -83,6 +83,7 @@ fn help_of_the_program_lists_verbs_and_exit_codes() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are the screen")]
 fn help_of_every_verb_tells_its_arguments() {
     let help = |verb: &str| {
         let ended = Run::new(&format!("{verb} --help")).ended();
