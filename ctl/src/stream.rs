@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::client::{Client, ClientError};
@@ -29,6 +30,8 @@ pub(crate) struct Follow {
 pub(crate) enum Next<T> {
     /// The next thing.
     Got(T),
+    /// So many things were dropped before the next one.
+    Missed(u64),
     /// The stream broke; asking for the next thing waits until it can be opened again.
     Broken,
 }
@@ -58,6 +61,9 @@ impl Follow {
         loop {
             while let Some(message) = self.reader.next() {
                 self.after = message.id.or(self.after);
+                if let Some(number) = message.missed() {
+                    return Ok(Next::Missed(number));
+                }
                 if let Ok(thing) = serde_json::from_str(&message.data) {
                     return Ok(Next::Got(thing));
                 }
@@ -98,7 +104,22 @@ impl Follow {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Message {
     id: Option<u64>,
+    event: String,
     data: String,
+}
+
+/// What the daemon says in a message of the kind `missed`.
+#[derive(Debug, Deserialize)]
+struct Missed {
+    missed: u64,
+}
+
+impl Message {
+    /// How many things were dropped, if this is a word about that.
+    fn missed(&self) -> Option<u64> {
+        let is_word = self.event == "missed";
+        is_word.then(|| serde_json::from_str::<Missed>(&self.data).ok())?.map(|word| word.missed)
+    }
 }
 
 /// Takes bytes as they come and gives messages.
@@ -132,6 +153,7 @@ impl Reader {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
             "id" => self.message.id = value.parse().ok(),
+            "event" => value.clone_into(&mut self.message.event),
             "data" => {
                 if !self.message.data.is_empty() {
                     self.message.data.push('\n');
@@ -165,13 +187,20 @@ mod tests {
         let text =
             ": hello\n\nid: 7\nevent: ready\ndata: {\"a\":\ndata: 1}\n\nid:8\r\ndata:x\r\n\r\n";
         let expected = [
-            Message { id: Some(7), data: "{\"a\":\n1}".into() },
-            Message { id: Some(8), data: "x".into() },
+            Message { id: Some(7), event: "ready".into(), data: "{\"a\":\n1}".into() },
+            Message { id: Some(8), event: String::new(), data: "x".into() },
         ];
 
         for cut in 0..=text.len() {
             assert_eq!(messages(text, cut), expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn what_was_dropped_is_told_by_a_message_of_its_own_kind() {
+        let all = messages("event: missed\ndata: {\"missed\":3}\n\ndata: {\"missed\":3}\n\n", 0);
+
+        assert_eq!(all.iter().map(Message::missed).collect::<Vec<_>>(), [Some(3), None]);
     }
 
     #[test]

@@ -32,8 +32,7 @@ impl Changes {
         let mut over = pin!(tokio::time::sleep(NOW_AND_THEN));
         let happened = async {
             if self.events.is_none() {
-                let opened =
-                    Follow::open(&self.client, "/v1/events?limit=1".to_owned(), None).await;
+                let opened = Follow::open(&self.client, "/v1/events".to_owned(), None).await;
                 self.events = opened.ok();
             }
             match &mut self.events {
@@ -43,7 +42,7 @@ impl Changes {
         };
         tokio::select! {
             () = &mut over => return,
-            next = happened => if !matches!(next, Ok(Next::Got(_))) {
+            next = happened => if matches!(next, Ok(Next::Broken) | Err(_)) {
                 // A broken stream is opened again at the next look, not in a tight loop.
                 self.events = None;
                 over.await;
@@ -60,7 +59,7 @@ impl Changes {
         loop {
             tokio::select! {
                 () = &mut over => return,
-                next = events.next::<Event>() => if !matches!(next, Ok(Next::Got(_))) { return },
+                next = events.next::<Event>() => if matches!(next, Ok(Next::Broken) | Err(_)) { return },
             }
         }
     }

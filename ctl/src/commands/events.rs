@@ -12,10 +12,9 @@ use crate::failure::Failure;
 pub(super) async fn run(context: Context<'_>, events: Events) -> Result<Exit, Failure> {
     let path = match &events.app {
         None => "/v1/events".to_owned(),
-        Some(app) => {
-            context.named(std::slice::from_ref(app)).await?;
-            format!("/v1/events?app={app}")
-        }
+        // An app that is gone may have left events, so the daemon alone knows the name.
+        Some(app) => format!("/v1/events?app={app}"),
     };
-    tail::run::<Event>(context, vec![Source { path, count: "limit" }], events.tail, |_| true).await
+    let source = Source { path, count: "limit", ask: events.tail.lines };
+    tail::run::<Event>(context, vec![source], events.tail, |_| true).await
 }

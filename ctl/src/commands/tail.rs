@@ -20,6 +20,8 @@ pub(super) struct Source {
     pub(super) path: String,
     /// The parameter that says how many of the last are wanted.
     pub(super) count: &'static str,
+    /// How many of the last are asked for.
+    pub(super) ask: usize,
 }
 
 /// One thing of such a list.
@@ -61,7 +63,7 @@ pub(super) async fn run<T: Entry>(
     let mut past: Vec<T> = Vec::new();
     let mut followed = Vec::new();
     for source in sources {
-        let entries: Vec<T> = context.client.get(&source.last(tail.lines.max(1))).await?;
+        let entries: Vec<T> = context.client.get(&source.last()).await?;
         followed.push((source, entries.iter().map(T::number).max().unwrap_or(0)));
         past.extend(entries.into_iter().filter(&keep));
     }
@@ -94,6 +96,9 @@ async fn follow<T: Entry>(
                 if keep(&entry) {
                     print(&mut context, &entry)?;
                 }
+            }
+            Next::Missed(number) => {
+                context.console.say(&format!("{number} missed: they came faster than they went"));
             }
             Next::Broken if is_away => {}
             Next::Broken => {
@@ -139,8 +144,10 @@ fn print<T: Entry>(context: &mut Context<'_>, entry: &T) -> Result<(), Failure> 
 }
 
 impl Source {
-    fn last(&self, count: usize) -> String {
-        let separator = if self.path.contains('?') { '&' } else { '?' };
-        format!("{}{separator}{}={count}", self.path, self.count)
+    /// Its last entries; one at least, whose number says where following begins.
+    fn last(&self) -> String {
+        let Self { path, count, ask } = self;
+        let separator = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{separator}{count}={}", ask.max(&1))
     }
 }
