@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
@@ -86,7 +86,8 @@ impl Run {
         let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let terminal = openpty(Some(&size), None).unwrap();
         let (out, err) = (terminal.slave.try_clone().unwrap(), terminal.slave);
-        let mut process = self.command.stdout(out).stderr(err).spawn().unwrap();
+        self.command.stdout(out).stderr(err);
+        let mut process = self.started();
         // The command keeps its ends of the terminal, which would never end.
         drop(self);
         let mut screen = Vec::new();
@@ -97,7 +98,18 @@ impl Run {
 
     /// Runs it, to be read from and killed by the caller.
     pub(crate) fn spawned(mut self) -> Child {
-        self.command.spawn().unwrap()
+        self.started()
+    }
+
+    /// Starts it. A test in another thread that is about to start a program holds a copy of every
+    /// descriptor for a moment, also of one through which our program was just written.
+    fn started(&mut self) -> Child {
+        loop {
+            match self.command.spawn() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::yield_now(),
+                started => return started.unwrap(),
+            }
+        }
     }
 
     /// Runs it to its end.
@@ -111,7 +123,7 @@ impl Run {
     }
 
     fn interrupted_when(mut self, when: impl Fn() -> bool, signal: Option<Signal>) -> Ended {
-        let process = self.command.spawn().unwrap();
+        let process = self.started();
         let pid = Pid::from_raw(i32::try_from(process.id()).unwrap());
         let (sender, ended) = mpsc::channel();
         thread::spawn(move || sender.send(process.wait_with_output().unwrap()));
