@@ -295,6 +295,10 @@ impl Pool {
             let app = self.name().clone();
             turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
         }
+        if self.is_leaving() && self.workers.is_empty() {
+            // Nothing serves any more that one could fall back to.
+            self.fallback = None;
+        }
         self.release(rolled, turn);
         let (from, to) = (self.told_target, self.demand.target());
         if from != to {
@@ -307,32 +311,26 @@ impl Pool {
             if ill && state.is_well() {
                 turn.out.push(Action::Tell(Note::Recovered { app: self.name().clone() }));
             }
+            if state == AppState::Stopped && !self.removed && !self.shutdown {
+                turn.out.push(Action::Tell(Note::Stopped { app: self.name().clone() }));
+            }
             (self.state, self.since) = (state, turn.now);
         }
     }
 
     /// Closes the listeners nobody needs any more.
     fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
-        let keep = match (self.is_leaving(), self.workers.is_empty()) {
-            (true, true) => None,
-            (true, false) => return,
-            (false, _) if rolled => Some(Arc::clone(&self.latest.spec)),
-            (false, _) => return,
+        let keep = match (self.is_leaving(), rolled) {
+            (true, _) if self.workers.is_empty() => None,
+            (false, true) => Some(Arc::clone(&self.latest.spec)),
+            (true, _) | (false, false) => return,
         };
-        let same = match (&keep, &self.open) {
-            (None, None) => true,
-            (Some(keep), Some(open)) => keep.listen == open.listen,
-            (None, Some(_)) | (Some(_), None) => false,
-        };
-        if same {
+        let needed = keep.as_ref().map(|spec| spec.listen.as_slice()).unwrap_or_default();
+        if self.open.iter().all(|listener| needed.contains(listener)) {
             return;
         }
-        self.open.clone_from(&keep);
-        let app = self.name().clone();
-        if keep.is_none() && !self.removed && !self.shutdown {
-            turn.out.push(Action::Tell(Note::Stopped { app: app.clone() }));
-        }
-        turn.out.push(Action::Release { app, keep });
+        self.open.retain(|listener| needed.contains(listener));
+        turn.out.push(Action::Release { app: self.name().clone(), keep });
     }
 
     /// When something is due here.

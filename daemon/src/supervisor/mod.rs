@@ -293,7 +293,6 @@ impl Supervisor {
         if gone {
             let removed = !pool.shutdown;
             self.pools.remove(app);
-            out.push(Action::Release { app: app.clone(), keep: None });
             if removed {
                 out.push(Action::Tell(Note::Removed { app: app.clone() }));
             }

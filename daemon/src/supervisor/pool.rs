@@ -16,7 +16,7 @@ use super::moment::Moment;
 use super::restart::{Death, Toll, Trail};
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
-use crate::spec::{AppSpec, Change, Sizing};
+use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
 
 /// One way of starting an app's workers, and how that went so far.
 #[derive(Clone, Debug)]
@@ -61,8 +61,8 @@ pub(super) struct Pool {
     /// When another relief may be tried.
     pub(super) relief_not_before: Moment,
     pub(super) restarts: u64,
-    /// The listeners the shell holds open are those of this spec, or more.
-    pub(super) open: Option<Arc<AppSpec>>,
+    /// The listeners the shell holds open.
+    pub(super) open: BTreeSet<ListenSpec>,
     pub(super) state: AppState,
     pub(super) since: Moment,
 }
@@ -80,7 +80,7 @@ impl Pool {
     pub(super) fn new(spec: Arc<AppSpec>, now: Moment) -> Self {
         let demand = Demand::new(bounds(&spec.sizing, None));
         Self {
-            open: Some(Arc::clone(&spec)),
+            open: spec.listen.iter().cloned().collect(),
             latest: Launch::new(Generation(1), spec),
             fallback: None,
             workers: BTreeMap::new(),
@@ -163,12 +163,18 @@ impl Pool {
     pub(super) fn applied(&mut self, spec: Arc<AppSpec>) {
         self.scaled = None;
         self.removed = false;
+        self.opened(&spec);
         match self.latest.spec.change_to(&spec) {
             Change::None => {}
             Change::Retune => self.latest.spec = spec,
             Change::Roll => self.next_generation(spec),
         }
         self.demand.keep_within(self.bounds());
+    }
+
+    /// The shell has opened what `spec` listens at, beside what was open.
+    fn opened(&mut self, spec: &AppSpec) {
+        self.open.extend(spec.listen.iter().cloned());
     }
 
     fn next_generation(&mut self, spec: Arc<AppSpec>) {
@@ -184,7 +190,7 @@ impl Pool {
         match order {
             AppOrder::Start => {
                 self.wish = Wish::Run;
-                self.open = Some(Arc::clone(&self.latest.spec));
+                self.opened(&Arc::clone(&self.latest.spec));
                 self.latest.trail.forgive();
             }
             AppOrder::Stop => self.wish = Wish::Stop,
