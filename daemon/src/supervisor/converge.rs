@@ -271,6 +271,7 @@ impl Pool {
             turn.out.push(Action::Sample { app: self.name().clone() });
         }
         if self.watching || self.demand.look_at().is_some_and(|at| at <= turn.now + LOOK) {
+            self.watch_at = None;
             return;
         }
         let asleep = self.taken().is_empty() && self.demand.target() == 0;
