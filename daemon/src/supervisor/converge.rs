@@ -270,12 +270,17 @@ impl Pool {
             self.demand.looked();
             turn.out.push(Action::Sample { app: self.name().clone() });
         }
+        let bounds = self.bounds();
+        if self.demand.target() > bounds.min {
+            // Nobody tells when the last request is done.
+            self.demand.look_by(turn.now + bounds.idle_timeout.max(LOOK));
+        }
         if self.watching || self.demand.look_at().is_some_and(|at| at <= turn.now + LOOK) {
             self.watch_at = None;
             return;
         }
         let asleep = self.taken().is_empty() && self.demand.target() == 0;
-        let pause = if self.bounds().is_fixed() { LOOK_FIXED } else { LOOK };
+        let pause = if bounds.is_fixed() { LOOK_FIXED } else { LOOK };
         let due = if asleep { turn.now } else { turn.now + pause };
         let at = self.watch_at.map_or(due, |at| at.min(due));
         self.watching = at <= turn.now;
