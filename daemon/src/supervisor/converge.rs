@@ -60,6 +60,9 @@ impl Pool {
             let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
             let worker = self.workers.get_mut(&id).expect("its number was just listed");
             worker.catch_up(&spec, turn.now, turn.out);
+            if self.hurried {
+                worker.hurry(turn.now);
+            }
             worker.repeat(&spec, turn.now, turn.out);
             if let Some((cause, after)) = worker.expire(turn.now, turn.out) {
                 let asked = worker.leaving.is_some();

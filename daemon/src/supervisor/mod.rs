@@ -149,6 +149,11 @@ impl Supervisor {
     /// Writes the fact down and returns whom it concerns.
     fn observe(&mut self, event: Event, now: Moment, out: &mut Vec<Action>) -> BTreeSet<AppName> {
         match event {
+            Event::Apply { operation, .. } if self.shutdown => {
+                let refused = Operation::new(operation, Verb::Apply, None, BTreeSet::new(), now);
+                self.begin(refused.failing("the daemon is stopping".to_owned()), out);
+                BTreeSet::new()
+            }
             Event::Apply { apps, unprepared, operation } => {
                 self.note_unprepared(unprepared, now, out);
                 self.apply(apps, operation, now, out)
@@ -257,9 +262,7 @@ impl Supervisor {
                 let again = std::mem::replace(&mut self.shutdown, true);
                 for pool in self.pools.values_mut() {
                     pool.shutdown = true;
-                    if again {
-                        pool.workers.values_mut().for_each(|worker| worker.hurry(now));
-                    }
+                    pool.hurried = again;
                 }
                 let apps: BTreeSet<_> = self.pools.keys().cloned().collect();
                 self.begin(Operation::new(id, Verb::Shutdown, None, apps.clone(), now), out);

@@ -42,6 +42,12 @@ impl Operation {
         Self { id, verb, app, since, waits_for, failures: Vec::new() }
     }
 
+    /// It fails in the end, whatever becomes of the apps it waits for.
+    pub(super) fn failing(mut self, why: String) -> Self {
+        self.failures.push(why);
+        self
+    }
+
     /// It waits for `app`.
     pub(super) fn waits_for(&self, app: &AppName) -> bool {
         self.waits_for.contains(app)

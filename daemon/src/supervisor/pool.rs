@@ -49,6 +49,8 @@ pub(super) struct Pool {
     pub(super) removed: bool,
     /// The daemon is on its way out.
     pub(super) shutdown: bool,
+    /// Nobody is waited for any more.
+    pub(super) hurried: bool,
     /// The bounds an operator asked for.
     pub(super) scaled: Option<(u16, u16)>,
     pub(super) demand: Demand,
@@ -88,6 +90,7 @@ impl Pool {
             restarting: false,
             removed: false,
             shutdown: false,
+            hurried: false,
             scaled: None,
             told_target: demand.target(),
             demand,
