@@ -94,6 +94,9 @@ impl Operation {
                 }
             };
         };
+        if self.verb == Verb::Stop && pool.wish == Wish::Run && !pool.removed && !pool.shutdown {
+            return Verdict::Failed("the app was started meanwhile".to_owned());
+        }
         let leaving = self.verb == Verb::Stop || self.verb == Verb::Shutdown || pool.removed;
         if leaving {
             return match pool.workers.len() {
