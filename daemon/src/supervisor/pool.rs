@@ -324,6 +324,10 @@ impl Pool {
         now: Moment,
         out: &mut Vec<Action>,
     ) {
+        if self.is_leaving() {
+            // Nobody is going to be tried again.
+            return;
+        }
         if worker.role == Role::Relief {
             self.relief_not_before = now + Duration::from_secs(1);
             return;
