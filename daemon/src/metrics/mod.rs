@@ -100,4 +100,6 @@ impl Metrics {
 }
 
 #[cfg(test)]
+mod dashboard_tests;
+#[cfg(test)]
 mod tests;
