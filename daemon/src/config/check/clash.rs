@@ -44,6 +44,9 @@ impl Clashes {
 
 impl Claim {
     fn against(&self, earlier: &Self) -> Finding {
+        if self.spot == earlier.spot {
+            return Finding { spot: self.spot, path: Arc::clone(&self.path), ..shared() };
+        }
         let message = if earlier.socket == self.socket {
             format!("same socket as {}", earlier.path)
         } else {
@@ -68,6 +71,12 @@ impl Claim {
             ..Finding::anywhere(message)
         }
     }
+}
+
+/// What is wrong with a socket that several apps have from the defaults.
+fn shared() -> Finding {
+    Finding::anywhere("every app that does not say `listen` would have this same socket")
+        .hint("a socket belongs to one alone; say `listen` in each app")
 }
 
 /// Whether two sockets cannot both be bound. Version 6 sockets take no version 4 connections, so

@@ -21,7 +21,7 @@ use scgi_protocol::name::AppName;
 use super::machine::Machine;
 use super::problem::{Finding, Findings};
 use super::raw;
-use super::read::{Read, Said};
+use super::read::Read;
 use super::sources::{Sources, Where};
 use super::yaml::Node;
 use crate::spec::{AppSpec, Site};
@@ -105,5 +105,5 @@ fn one(
 ) -> Option<AppSpec> {
     app::required(name, at, node, context);
     let raw = raw::App::read(node, &mut context.findings)?;
-    app::spec(&Said { value: name.clone(), at: at.clone() }, &raw, clashes, context)
+    app::spec(name, &raw, clashes, context)
 }
