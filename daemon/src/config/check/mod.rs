@@ -80,13 +80,11 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
     let mut unprepared = BTreeMap::new();
     for (name, (at, node)) in &written.apps {
         let mut alone = Context { findings: Findings::default(), ..*context };
-        let spec = one(name, at, node, &mut clashes, &mut alone);
-        match spec {
-            Some(spec) if alone.findings.is_empty() => {
+        match one(name, at, node, &mut clashes, &mut alone) {
+            Some(spec) => {
                 apps.insert(name.clone(), Arc::new(spec));
             }
-            _ if alone.findings.refuse_site() => {}
-            _ => {
+            None => {
                 unprepared.insert(name.clone(), alone.findings.clone());
             }
         }
