@@ -166,7 +166,7 @@ async fn followers_hear_of_what_happens_and_are_let_go_at_the_end() {
     served.stop.send(()).unwrap();
 
     assert!(text.contains("hello"));
-    heard(stream).await;
+    assert_eq!(heard(stream).await, "0\r\n\r\n", "the stream ends, it is not cut off");
     tokio::time::timeout(PATIENCE, served.served).await.unwrap().unwrap();
     assert!(UnixStream::connect(&served.path).await.is_err(), "nobody listens any more");
 }

@@ -109,6 +109,18 @@ async fn streams_end_when_the_daemon_does() {
 }
 
 #[tokio::test]
+async fn what_happens_right_before_the_end_is_still_told() {
+    let world = World::new();
+    let mut reader = Reader::open(&world, "/v1/events", None).await;
+
+    added(&world, "blog");
+    world.close.send_replace(true);
+
+    assert_eq!(reader.next().await.unwrap(), "id: 1 event: added");
+    assert_eq!(reader.next().await, None);
+}
+
+#[tokio::test]
 async fn too_many_followers_are_refused_until_one_leaves() {
     let world = World::new();
     let mut followers = Vec::new();

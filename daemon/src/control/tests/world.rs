@@ -215,9 +215,9 @@ fn blog() -> PoolView {
         status: (id == 1).then(|| "warm".to_owned()),
     };
     let workers = vec![
-        worker(1, 0, LifeView::Serving),
-        worker(2, 1, LifeView::Draining),
         worker(3, 1, LifeView::Serving),
+        worker(2, 1, LifeView::Draining),
+        worker(1, 0, LifeView::Serving),
     ];
     let seats = Seats { serving: 2, draining: 1, wanted: 2, min: 2, max: 2, ..Seats::default() };
     PoolView {
