@@ -2,7 +2,9 @@
 
 pub mod cli;
 pub mod config;
+pub mod journal;
 pub mod launch;
+pub mod metrics;
 pub mod scoreboard;
 pub mod shell;
 pub mod spec;
