@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod journal;
 pub mod launch;
 pub mod metrics;
@@ -9,5 +10,6 @@ pub mod scoreboard;
 pub mod shell;
 pub mod spec;
 pub mod supervisor;
+pub mod telemetry;
 
 pub use cli::main;

@@ -22,10 +22,9 @@ const QUEUE_LINES: usize = 4096;
 const FLUSH_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a record is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Time, level, message and fields, for people.
-    #[default]
     Text,
     /// One JSON object a line, for programs.
     Json,
@@ -71,7 +70,7 @@ pub fn init(format: Format, filter: &str) -> Result<Telemetry, TelemetryError> {
         .map_err(TelemetryError::Thread)?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(parsed)
-        .with_writer(Letterbox { queue: queue.clone(), dropped: Arc::default() })
+        .with_writer(Letterbox { queue: queue.clone(), dropped: Arc::default(), gap: gap(format) })
         // The library would say it on standard error, which is what failed.
         .log_internal_errors(false);
     // A second set-up in one process (tests) leaves the first in place.
@@ -110,6 +109,17 @@ enum Letter {
 struct Letterbox {
     queue: SyncSender<Letter>,
     dropped: Arc<AtomicU64>,
+    gap: fn(u64) -> String,
+}
+
+/// How a gap of some lines is told, in the manner of the others.
+fn gap(format: Format) -> fn(u64) -> String {
+    match format {
+        Format::Text => |lines| format!("({lines} lines dropped; nobody read them)\n"),
+        Format::Json => |lines| {
+            format!("{{\"level\":\"WARN\",\"message\":\"lines dropped\",\"lines\":{lines}}}\n")
+        },
+    }
 }
 
 impl<'a> MakeWriter<'a> for Letterbox {
@@ -126,7 +136,7 @@ impl Write for Letterbox {
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         let mut letter = Vec::new();
         if dropped > 0 {
-            letter = format!("scgid: {dropped} log lines dropped; nobody read them\n").into_bytes();
+            letter = (self.gap)(dropped).into_bytes();
         }
         letter.extend_from_slice(line);
         match self.queue.try_send(Letter::Line(letter)) {
@@ -162,10 +172,10 @@ mod tests {
     #[test]
     fn a_reader_that_hangs_costs_lines_but_never_time() {
         let (queue, letters) = sync_channel(2);
-        let mut log = Letterbox { queue, dropped: Arc::default() };
+        let mut log = Letterbox { queue, dropped: Arc::default(), gap: gap(Format::Text) };
 
         for line in 0..5 {
-            writeln!(log, "{line}").unwrap();
+            log.write_all(format!("{line}\n").as_bytes()).unwrap();
         }
         let mut seen = Vec::new();
         let mut read = || match letters.try_recv() {
@@ -174,17 +184,17 @@ mod tests {
         };
         read();
         read();
-        writeln!(log, "5").unwrap();
+        log.write_all(b"5\n").unwrap();
         read();
 
         let seen = String::from_utf8(seen).unwrap();
-        assert_eq!(seen, "0\n1\nscgid: 3 log lines dropped; nobody read them\n5\n");
+        assert_eq!(seen, "0\n1\n(3 lines dropped; nobody read them)\n5\n");
     }
 
     #[test]
     fn what_was_said_is_written_in_order() {
         let (queue, letters) = sync_channel(8);
-        let mut log = Letterbox { queue: queue.clone(), dropped: Arc::default() };
+        let mut log = Letterbox { queue: queue.clone(), dropped: Arc::default(), gap: gap(Format::Json) };
         let (done, written) = channel();
 
         log.write_all(b"one\n").unwrap();

@@ -45,6 +45,11 @@ impl Clock {
         self.wall_as_of(moment, wall_ns())
     }
 
+    /// What the wall clock shows.
+    pub fn wall_now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
     /// Nanoseconds of the clock that pages are written by.
     pub fn monotonic_ns(&self) -> u64 {
         page::now_ns()
