@@ -6,6 +6,7 @@ pub mod control;
 pub mod journal;
 pub mod launch;
 pub mod metrics;
+pub mod run;
 pub mod scoreboard;
 pub mod shell;
 pub mod spec;

@@ -83,8 +83,7 @@ async fn accept(listener: &UnixListener) -> UnixStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                warn!(error, "control connection not accepted");
+                warn!(%error, "control connection not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -32,7 +32,7 @@ struct Held {
 
 /// Listeners that were opened and belong to nobody yet. Dropping them closes them again.
 #[derive(Debug)]
-pub struct Prepared {
+pub(super) struct Prepared {
     app: AppName,
     opened: Vec<Held>,
 }
@@ -66,7 +66,7 @@ impl Listeners {
     /// # Errors
     ///
     /// [`BindError`] for the first that could not be opened; then none is.
-    pub fn prepare(&self, spec: &AppSpec) -> Result<Prepared, BindError> {
+    pub(super) fn prepare(&self, spec: &AppSpec) -> Result<Prepared, BindError> {
         let held = self.held.get(&spec.name).map(Vec::as_slice).unwrap_or_default();
         let missing = spec.listen.iter().filter(|wanted| held.iter().all(|h| h.spec != **wanted));
         let opened: Result<_, _> = missing.map(|wanted| self.open(wanted)).collect();
@@ -95,12 +95,12 @@ impl Listeners {
     }
 
     /// Takes prepared listeners over.
-    pub fn install(&mut self, prepared: Prepared) {
+    pub(super) fn install(&mut self, prepared: Prepared) {
         self.held.entry(prepared.app).or_default().extend(prepared.opened);
     }
 
     /// Closes the listeners of `app`, save those that `keep` speaks of.
-    pub fn release(&mut self, app: &AppName, keep: Option<&AppSpec>) {
+    pub(super) fn release(&mut self, app: &AppName, keep: Option<&AppSpec>) {
         let Some(held) = self.held.get_mut(app) else { return };
         held.retain(|listener| keep.is_some_and(|spec| spec.listen.contains(&listener.spec)));
         if held.is_empty() {
@@ -109,19 +109,19 @@ impl Listeners {
     }
 
     /// The listeners of `spec` in its order; those that are not open are left out.
-    pub fn of(&self, spec: &AppSpec) -> Vec<BorrowedFd<'_>> {
+    pub(super) fn of(&self, spec: &AppSpec) -> Vec<BorrowedFd<'_>> {
         let held = self.held.get(&spec.name).map(Vec::as_slice).unwrap_or_default();
         let find = |wanted: &ListenSpec| held.iter().find(|listener| listener.spec == *wanted);
         spec.listen.iter().filter_map(find).map(|listener| listener.fd.as_fd()).collect()
     }
 
     /// All open listeners of `app`.
-    pub fn all(&self, app: &AppName) -> Vec<BorrowedFd<'_>> {
+    pub(super) fn all(&self, app: &AppName) -> Vec<BorrowedFd<'_>> {
         self.held.get(app).into_iter().flatten().map(|listener| listener.fd.as_fd()).collect()
     }
 
     /// The kernel's names of all open listeners of `app`.
-    pub fn inodes(&self, app: &AppName) -> Vec<Inode> {
+    pub(super) fn inodes(&self, app: &AppName) -> Vec<Inode> {
         self.all(app).into_iter().filter_map(|fd| Inode::of(fd).ok()).collect()
     }
 }

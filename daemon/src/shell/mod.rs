@@ -42,7 +42,7 @@ use crate::control::SiteFacts;
 use crate::journal::Journal;
 use crate::metrics::{Metrics, Pulse};
 use crate::scoreboard::Scoreboard;
-use crate::spec::Site;
+use crate::spec::{Limit, Site};
 use crate::supervisor::{Changes, Event, Moment, Pid, Supervisor};
 use backlog::Queues;
 use board::Board;
@@ -55,6 +55,7 @@ use perform::{Hands, PULSE};
 pub use reap::adopt_orphans;
 use reload::Read;
 use signals::{Signals, Word};
+use spawn::Surroundings;
 use wake::Wake;
 
 /// What the loop shares with those who look.
@@ -85,6 +86,8 @@ pub struct Start {
     pub listeners: Listeners,
     /// Where workers say their notices.
     pub notify_socket: PathBuf,
+    /// How many descriptors a worker may have if nothing else is said.
+    pub nofile: Option<Limit>,
     /// What is asked of it.
     pub questions: mpsc::Receiver<Question>,
     /// What the site says about the daemon; renewed by a reload.
@@ -114,12 +117,13 @@ pub struct Shell {
 }
 
 /// Something the loop heard of.
+#[derive(Debug)]
 enum News {
     Signal(Word),
-    Notice(Pid, Notice),
+    Notice(Pid, Box<Notice>),
     Arrivals(Vec<AppName>),
     Question(Question),
-    Read(Read),
+    Read(Box<Read>),
     Deadline,
 }
 
@@ -130,7 +134,7 @@ impl Shell {
     ///
     /// If the kernel refuses the notify socket, a signal handler or the wake-up set.
     pub fn new(start: Start) -> std::io::Result<Self> {
-        let Start { shared, listeners, notify_socket, questions, facts, config } = start;
+        let Start { shared, listeners, notify_socket, nofile, questions, facts, config } = start;
         let (reader, read) = mpsc::channel(1);
         let notices = Notices::open(&notify_socket)?;
         let hands = Hands {
@@ -142,7 +146,7 @@ impl Shell {
             queues: shared.queues.clone(),
             journal: shared.journal.clone(),
             metrics: shared.metrics.clone(),
-            notify_socket: notices.path().to_owned(),
+            surroundings: Surroundings { notify_socket, nofile },
             born: BTreeMap::new(),
             traffic: BTreeMap::new(),
             exit: false,
@@ -188,10 +192,10 @@ impl Shell {
         tokio::select! {
             biased;
             word = self.signals.next() => News::Signal(word),
-            (pid, notice) = self.notices.next() => News::Notice(pid, notice),
+            (pid, notice) = self.notices.next() => News::Notice(pid, Box::new(notice)),
             apps = self.hands.wake.arrivals() => News::Arrivals(apps),
             Some(question) = self.questions.recv() => News::Question(question),
-            Some(read) = self.read.recv() => News::Read(read),
+            Some(read) = self.read.recv() => News::Read(Box::new(read)),
             () = sleep_until(Instant::now() + wait) => News::Deadline,
         }
     }
@@ -205,7 +209,7 @@ impl Shell {
                 self.read_config(None);
                 Vec::new()
             }
-            News::Notice(pid, notice) => self.heard(pid, notice),
+            News::Notice(pid, notice) => self.heard(pid, *notice),
             News::Arrivals(apps) => {
                 let look = |app: AppName| {
                     self.hands.arrived(&app, now);
@@ -218,7 +222,7 @@ impl Shell {
                 Vec::new()
             }
             News::Read(read) => {
-                self.has_read(read);
+                self.has_read(*read);
                 Vec::new()
             }
             News::Deadline => vec![Event::Tick],

@@ -20,7 +20,7 @@ use crate::supervisor::Pid;
 
 /// The daemon's end of all workers' voices.
 #[derive(Debug)]
-pub struct Notices {
+pub(super) struct Notices {
     socket: UnixDatagram,
     path: PathBuf,
 }
@@ -31,7 +31,7 @@ impl Notices {
     /// # Errors
     ///
     /// If the kernel refuses.
-    pub fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
@@ -44,13 +44,8 @@ impl Notices {
         Ok(Self { socket: UnixDatagram::from_std(socket)?, path: path.to_owned() })
     }
 
-    /// Where it listens.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The next notice, and the process it is from. Waits for one.
-    pub async fn next(&self) -> (Pid, Notice) {
+    pub(super) async fn next(&self) -> (Pid, Notice) {
         loop {
             if self.socket.ready(Interest::READABLE).await.is_err() {
                 return std::future::pending().await;

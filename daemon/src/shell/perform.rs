@@ -3,7 +3,6 @@
 //! An action's outcome is a fact, returned at once or heard of later. Nothing here decides.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::clock::Clock;
 use super::listeners::Listeners;
 use super::output::Output;
 use super::reap::{self, To};
-use super::spawn::{Status, spawn};
+use super::spawn::{Status, Surroundings, spawn};
 use super::strays;
 use super::wake::{Wake, is_somebody_there};
 use crate::journal::Journal;
@@ -37,7 +36,7 @@ pub(super) struct Hands {
     pub(super) queues: Queues,
     pub(super) journal: Journal,
     pub(super) metrics: Metrics,
-    pub(super) notify_socket: PathBuf,
+    pub(super) surroundings: Surroundings,
     /// Workers that have a process.
     pub(super) born: BTreeMap<Pid, Process>,
     /// What was last seen of each app's traffic.
@@ -91,7 +90,7 @@ impl Hands {
     pub(super) fn look(&mut self, app: AppName, supervisor: &Supervisor, now: Moment) -> Event {
         let somebody = is_somebody_there(&self.listeners.all(&app));
         let depth = self.queues.waiting(&app).filter(|_| somebody);
-        let waiting = depth.map_or(u32::from(somebody), |depth| depth.waiting.max(1));
+        let waiting = depth.map_or_else(|| u32::from(somebody), |depth| depth.waiting.max(1));
         let traffic = self.traffic.entry(app.clone()).or_default();
         if somebody {
             traffic.arrival = now;
@@ -135,7 +134,7 @@ impl Hands {
     fn spawn(&mut self, order: &Spawn) -> Event {
         let worker = order.worker;
         let listeners = self.listeners.of(&order.app);
-        let born = match spawn(order, &listeners, &self.notify_socket) {
+        let born = match spawn(order, &listeners, &self.surroundings) {
             Ok(born) => born,
             Err(error) => return Event::NotSpawned { worker, error: in_words(&error) },
         };

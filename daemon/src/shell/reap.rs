@@ -11,7 +11,7 @@ use crate::supervisor::{Exit, Pid};
 
 /// The next child that has ended, if one has: buried, and with it the rest of its process group.
 /// Never waits.
-pub fn next() -> Option<(Pid, Exit)> {
+pub(super) fn next() -> Option<(Pid, Exit)> {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let (process, exit) = match waitid(Id::All, flags).ok()? {
         WaitStatus::Exited(process, code) => (process, Exit::Code(code)),
@@ -27,7 +27,7 @@ pub fn next() -> Option<(Pid, Exit)> {
 
 /// The processes whose parent this process is, ended ones included; empty if the kernel does not
 /// say.
-pub fn children() -> Vec<Pid> {
+pub(super) fn children() -> Vec<Pid> {
     let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
     let lists = threads
         .flatten()
@@ -49,7 +49,7 @@ pub fn adopt_orphans() -> nix::Result<()> {
 }
 
 /// Sends `signal` to a child, or to it and its group.
-pub fn signal(pid: Pid, signal: Signal, to: To) {
+pub(super) fn signal(pid: Pid, signal: Signal, to: To) {
     let process = Process::from_raw(pid);
     // It may have ended in this very moment: then there is nobody to tell, and its exit is on its
     // way. Its number is ours until it is buried.
@@ -61,7 +61,7 @@ pub fn signal(pid: Pid, signal: Signal, to: To) {
 
 /// Whom a signal goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum To {
+pub(super) enum To {
     /// The process alone.
     Process,
     /// The process and the group it leads.

@@ -6,7 +6,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks of the daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub(super) enum Word {
     /// A child has ended.
     Child,
     /// End everything in order; a second one hurries.
@@ -17,7 +17,7 @@ pub enum Word {
 
 /// The signals the daemon listens to.
 #[derive(Debug)]
-pub struct Signals {
+pub(super) struct Signals {
     child: Signal,
     terminate: Signal,
     interrupt: Signal,
@@ -30,7 +30,7 @@ impl Signals {
     /// # Errors
     ///
     /// If a handler cannot be set.
-    pub fn listen() -> io::Result<Self> {
+    pub(super) fn listen() -> io::Result<Self> {
         Ok(Self {
             child: signal(SignalKind::child())?,
             terminate: signal(SignalKind::terminate())?,
@@ -40,7 +40,7 @@ impl Signals {
     }
 
     /// The next word. Several signals of one kind may be one word.
-    pub async fn next(&mut self) -> Word {
+    pub(super) async fn next(&mut self) -> Word {
         tokio::select! {
             biased;
             _ = self.child.recv() => Word::Child,

@@ -11,7 +11,7 @@
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
@@ -22,7 +22,7 @@ use scgi_protocol::page::Page;
 
 use super::output::Pipes;
 use crate::launch::{self, LaunchOrder, OrderError, WORDS_MAX_BYTES};
-use crate::spec::{AppSpec, Launch};
+use crate::spec::{AppSpec, Launch, Limit, Resource};
 use crate::supervisor::{Pid, Role, Spawn};
 
 /// This program's own file, whatever became of its name.
@@ -30,7 +30,7 @@ const OURSELVES: &str = "/proc/self/exe";
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
-pub enum SpawnError {
+pub(super) enum SpawnError {
     /// There is no listener for it.
     #[error("it has no listener")]
     NoListener,
@@ -44,26 +44,35 @@ pub enum SpawnError {
 
 /// A worker's process and the daemon's ends of what connects them.
 #[derive(Debug)]
-pub struct Born {
+pub(super) struct Born {
     /// Its process.
-    pub pid: Pid,
+    pub(super) pid: Pid,
     /// The memory in which it writes what it is doing.
-    pub page: Page,
+    pub(super) page: Page,
     /// What it writes to its standard output and error.
-    pub pipes: Pipes,
+    pub(super) pipes: Pipes,
     /// Where the launcher says why it failed.
-    pub status: Status,
+    pub(super) status: Status,
 }
 
-/// Starts a worker on `listeners`; it says its notices to `notify_socket`.
+/// What all workers have in common.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Where they say their notices.
+    pub(super) notify_socket: PathBuf,
+    /// How many descriptors they may have if nothing else is said.
+    pub(super) nofile: Option<Limit>,
+}
+
+/// Starts a worker on `listeners`.
 ///
 /// # Errors
 ///
 /// [`SpawnError`]; no process has come to be.
-pub fn spawn(
+pub(super) fn spawn(
     spawn: &Spawn,
     listeners: &[BorrowedFd<'_>],
-    notify_socket: &Path,
+    surroundings: &Surroundings,
 ) -> Result<Born, SpawnError> {
     let first = listeners.first().ok_or(SpawnError::NoListener)?;
     let (page, page_fd) = Page::create().map_err(|e| SpawnError::Resource("a page", e))?;
@@ -81,8 +90,8 @@ pub fn spawn(
     layout.append(stdout.read.as_fd());
     layout.append(stderr.read.as_fd());
     let order = LaunchOrder {
-        launch: what(spawn),
-        birth: birth(spawn, listeners.len(), page_number, notify_socket),
+        launch: what(spawn, surroundings),
+        birth: birth(spawn, listeners.len(), page_number, &surroundings.notify_socket),
     };
     let order = order.to_memfd().map_err(SpawnError::Order)?;
     let order_number = layout.append(order.as_fd());
@@ -98,16 +107,19 @@ pub fn spawn(
 }
 
 /// What is run: the app's program, or in its place one of our own.
-fn what(spawn: &Spawn) -> Launch {
-    let launch = &spawn.app.launch;
+fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
+    let mut launch = spawn.app.launch.clone();
+    if let Some(usual) = surroundings.nofile {
+        launch.limits.entry(Resource::Nofile).or_insert(usual);
+    }
     match spawn.role {
-        Role::App => launch.clone(),
+        Role::App => launch,
         Role::Relief => Launch {
             program: OURSELVES.into(),
             arguments: ["scgid", "builtin", "relief"].map(str::to_owned).to_vec(),
             directory: None,
             env_files: Vec::new(),
-            ..launch.clone()
+            ..launch
         },
     }
 }
@@ -135,11 +147,11 @@ fn fd_name(address: &str) -> String {
 
 /// Where the launcher says why it failed.
 #[derive(Debug)]
-pub struct Status(OwnedFd);
+pub(super) struct Status(OwnedFd);
 
 impl Status {
     /// What the launcher said; `None` if it did its work. To be asked once its process has ended.
-    pub fn words(self) -> Option<String> {
+    pub(super) fn words(self) -> Option<String> {
         let mut words = Vec::new();
         let file = std::fs::File::from(self.0);
         // Nothing to read, or nobody left to write: silence either way.

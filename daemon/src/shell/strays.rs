@@ -16,7 +16,7 @@ use crate::supervisor::Pid;
 /// Kills the children that belong to a worker that is no more. `workers` are the pids of those
 /// that are, `living` their numbers. What the killed leave behind in turn is found when they are
 /// buried.
-pub fn kill(workers: &BTreeSet<Pid>, living: &BTreeSet<WorkerId>) {
+pub(super) fn kill(workers: &BTreeSet<Pid>, living: &BTreeSet<WorkerId>) {
     for pid in reap::children().into_iter().filter(|pid| !workers.contains(pid)) {
         let Ok(environment) = std::fs::read(format!("/proc/{pid}/environ")) else { continue };
         let Some((app, worker)) = birth::worker_of(&environment) else { continue };

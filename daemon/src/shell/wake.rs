@@ -18,7 +18,7 @@ use super::sys;
 
 /// Tells of connections that arrive.
 #[derive(Debug)]
-pub struct Wake {
+pub(super) struct Wake {
     epoll: Epoll,
     /// A second handle of the same set, for the reactor.
     readable: AsyncFd<OwnedFd>,
@@ -32,14 +32,14 @@ impl Wake {
     /// # Errors
     ///
     /// If the kernel has no descriptor left.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let readable = sys::watch(epoll.0.try_clone()?)?;
         Ok(Self { epoll, readable, armed: BTreeMap::new() })
     }
 
     /// Tells, once, when a connection waits at one of `listeners`.
-    pub fn arm(&mut self, app: &AppName, listeners: &[BorrowedFd<'_>]) {
+    pub(super) fn arm(&mut self, app: &AppName, listeners: &[BorrowedFd<'_>]) {
         for listener in listeners {
             let number = listener.as_raw_fd();
             let key = u64::try_from(number).expect("an open descriptor is not negative");
@@ -59,7 +59,7 @@ impl Wake {
 
     /// Forgets `listeners`; to be called before they are closed. A worker still holds them, so
     /// that the kernel would go on telling.
-    pub fn disarm(&mut self, listeners: &[BorrowedFd<'_>]) {
+    pub(super) fn disarm(&mut self, listeners: &[BorrowedFd<'_>]) {
         for listener in listeners {
             self.armed.remove(&listener.as_raw_fd());
             // One that was never armed is not there.
@@ -68,7 +68,7 @@ impl Wake {
     }
 
     /// Waits until connections have arrived, and tells for whom.
-    pub async fn arrivals(&self) -> Vec<AppName> {
+    pub(super) async fn arrivals(&self) -> Vec<AppName> {
         loop {
             let Ok(mut guard) = self.readable.readable().await else { return Vec::new() };
             let mut events = [EpollEvent::empty(); 64];
@@ -90,7 +90,7 @@ impl Wake {
 }
 
 /// A connection waits at one of `listeners`. Costs one system call and never waits.
-pub fn is_somebody_there(listeners: &[BorrowedFd<'_>]) -> bool {
+pub(super) fn is_somebody_there(listeners: &[BorrowedFd<'_>]) -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
     let mut asked: Vec<_> =
         listeners.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)).collect();
