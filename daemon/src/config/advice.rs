@@ -1,7 +1,5 @@
 //! What to answer to a key that does not exist.
 
-use std::cmp::Reverse;
-
 use super::raw::{App, Control, Site};
 use super::read::Shape;
 
@@ -137,20 +135,21 @@ pub(super) fn on_key(key: &str, known: &[&str]) -> String {
             "`{plain}` is a key of an app: write it in `apps.NAME`, or in `defaults` for all apps"
         );
     }
-    if Site::KEYS.contains(&plain) || Control::KEYS.contains(&plain) {
-        return format!("`{plain}` belongs elsewhere; `scgid init` shows a whole file");
+    if Site::KEYS.contains(&plain) {
+        return format!("`{plain}` stands at the top of the site's first file, beside `apps`");
+    }
+    if Control::KEYS.contains(&plain) {
+        return format!("`{plain}` is a key of `control`");
     }
     format!("known here: {}", known.join(", "))
 }
 
 /// The one of `known` that a person who wrote `word` most likely meant.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| (strsim::jaro_winkler(word, name) * 1000.0).round();
-    let close = |name: &&str| {
-        strsim::damerau_levenshtein(word, name) <= 1 + word.chars().count() / 4
-            || (word.len() >= 3 && (name.starts_with(word) || word.starts_with(*name)))
+    let distance = |name: &str| {
+        let begins = word.len() >= 3 && (name.starts_with(word) || word.starts_with(name));
+        if begins { 1 } else { strsim::damerau_levenshtein(word, name) }
     };
-    known.into_iter().filter(close).min_by_key(|name| {
-        (strsim::damerau_levenshtein(word, name), Reverse(likeness(name) as i64))
-    })
+    let near = 1 + word.chars().count() / 4;
+    known.into_iter().filter(|name| distance(name) <= near).min_by_key(|name| distance(name))
 }

@@ -40,7 +40,7 @@ impl Read for Program {
         let items = match &node.value {
             Value::List(items) => items,
             Value::Scalar { text, .. } => {
-                let list: Vec<String> = text.split_whitespace().map(flow_word).collect();
+                let list: Vec<String> = words(text).iter().map(|word| flow_word(word)).collect();
                 findings.push(
                     unwanted(node, "a list of the program and its arguments")
                         .hint(format!("no shell reads it; write `[{}]`", list.join(", "))),
@@ -66,11 +66,33 @@ impl Read for Program {
     }
 }
 
+/// The words a shell would make of a line, as far as quotes and spaces go.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    for c in line.chars() {
+        match quote {
+            Some(open) if c == open => quote = None,
+            None if c == '"' || c == '\'' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
 /// A word as it is written in a YAML list on one line.
 fn flow_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+=@~".contains(c);
-    if word.chars().all(plain) && !word.starts_with(['-', '=', '@', '~']) || word.starts_with("--")
-    {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+=".contains(c);
+    let begins = word
+        .trim_start_matches('-')
+        .starts_with(|c: char| c.is_ascii_alphanumeric() || "_./".contains(c));
+    if begins && word.chars().all(plain) {
         word.to_owned()
     } else {
         serde_json::Value::from(word).to_string()
@@ -83,12 +105,25 @@ pub(super) struct Variables(pub(super) Vec<(Said<String>, Word)>);
 
 impl Read for Variables {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let variables = entries(node, "a mapping of variables", findings)?;
+        let variables = entries(node, findings)?;
         let read = |entry: &Entry, findings: &mut Findings| {
             let name = Said { value: entry.key.clone(), at: entry.said.clone() };
             Word::read(&entry.node, findings).map(|value| (name, value))
         };
         Some(Self(variables.into_iter().filter_map(|entry| read(entry, findings)).collect()))
+    }
+}
+
+/// An address as it was written; a number is kept, so that it can be told what it lacks.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint(pub(super) String);
+
+impl Read for Endpoint {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match &node.value {
+            Value::Scalar { text, form: Form::Number } => Some(Self(text.clone())),
+            _ => Text::read(node, findings).map(|text| Self(text.0)),
+        }
     }
 }
 
@@ -152,10 +187,12 @@ pub(super) enum Ready {
 impl Read for Ready {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         match &node.value {
-            Value::Map(_) => match ReadyAfter::read(node, findings)?.after {
-                Some(after) => Some(Self::After(after.value)),
-                None => wanted(node, "`notify` or `{after: 1s}`", findings),
-            },
+            Value::Map(entries) if entries.is_empty() => {
+                wanted(node, "`notify` or `{after: 1s}`", findings)
+            }
+            Value::Map(_) => {
+                ReadyAfter::read(node, findings)?.after.map(|after| Self::After(after.value))
+            }
             Value::Scalar { text, form: Form::Text } if text == "notify" => Some(Self::Notify),
             Value::Scalar { text, .. } if text.starts_with(|c: char| c.is_ascii_digit()) => {
                 let finding = unwanted(node, "`notify` or `{after: 1s}`");
@@ -202,7 +239,7 @@ impl<T: Read + Clone> Read for Bound<T> {
             let both: Cap<T> = Cap::read(node, findings)?;
             return Some(Self { soft: both.clone(), hard: both });
         }
-        let keys = entries(node, "", findings)?;
+        let keys = entries(node, findings)?;
         let mut take = |key: &str| {
             let entry = keys.iter().find(|entry| entry.key == key);
             entry.and_then(|entry| Cap::<T>::read(&entry.node, findings))
@@ -211,10 +248,9 @@ impl<T: Read + Clone> Read for Bound<T> {
         if keys.len() != 2
             || keys.iter().any(|entry| !["soft", "hard"].contains(&entry.key.as_str()))
         {
-            findings.push(Finding::at(
-                &node.said,
-                "a limit in two parts has `soft` and `hard`, both and nothing else",
-            ));
+            let message = "a limit in two parts has `soft` and `hard`, both and nothing else";
+            let finding = Finding::at(&node.said, message);
+            findings.push(finding.hint("write `{soft: LIMIT, hard: LIMIT}`, or one for both"));
         }
         Some(Self { soft: soft?, hard: hard? })
     }
@@ -262,10 +298,10 @@ impl Read for Apps {
             return Some(Self(Vec::new()));
         }
         let mut apps = Vec::new();
-        for entry in entries(node, "a mapping of apps by name", findings)? {
+        for entry in entries(node, findings)? {
             match entry.key.parse() {
                 Ok(value) => {
-                    apps.push((Said { value, at: entry.said.clone() }, entry.node.clone()))
+                    apps.push((Said { value, at: entry.said.clone() }, entry.node.clone()));
                 }
                 Err(why) => findings.push(named_wrongly(entry, &why)),
             }
@@ -280,7 +316,7 @@ fn named_wrongly(entry: &Entry, why: &scgi_protocol::name::NameError) -> Finding
     let finding = Finding::at(&entry.said, why.to_string());
     match better.trim_matches('-').parse::<AppName>() {
         Ok(name) => finding.hint(format!("`{name}` would do")),
-        Err(_) => finding,
+        Err(_) => finding.hint("for instance `blog`, `shop-2`"),
     }
 }
 
@@ -304,8 +340,8 @@ macro_rules! schema {
 }
 
 /// Schemas of which one must hold.
-fn any_of<const N: usize>(schemas: [Schema; N]) -> Schema {
-    json_schema!({ "anyOf": schemas.to_vec() })
+fn any_of(schemas: &[Schema]) -> Schema {
+    json_schema!({ "anyOf": schemas })
 }
 
 fn list_of(item: &Schema) -> Schema {
@@ -314,7 +350,7 @@ fn list_of(item: &Schema) -> Schema {
 
 schema! { OneOrMany<T> where T, generator: {
     let item = generator.subschema_for::<T>();
-    any_of([list_of(&item), item])
+    any_of(&[list_of(&item), item])
 } }
 schema! { Program, generator: {
     let mut list = list_of(&generator.subschema_for::<Word>());
@@ -325,21 +361,22 @@ schema! { Variables, generator: json_schema!({
     "type": "object",
     "additionalProperties": generator.subschema_for::<Word>()
 }) }
+schema! { Endpoint, generator: generator.subschema_for::<Text>() }
 schema! { Listen, generator: {
-    let one = any_of([generator.subschema_for::<Text>(), generator.subschema_for::<ListenAt>()]);
+    let one = any_of(&[generator.subschema_for::<Text>(), generator.subschema_for::<ListenAt>()]);
     let mut list = list_of(&one);
     list.insert("minItems".to_owned(), 1.into());
-    any_of([one, list])
+    any_of(&[one, list])
 } }
-schema! { Workers, generator: any_of([
+schema! { Workers, generator: any_of(&[
     generator.subschema_for::<Whole<1, 1024>>(),
     generator.subschema_for::<WorkerRange>(),
 ]) }
-schema! { Ready, generator: any_of([
+schema! { Ready, generator: any_of(&[
     json_schema!({ "const": "notify" }),
     generator.subschema_for::<ReadyAfter>(),
 ]) }
-schema! { Cap<T> where T, generator: any_of([
+schema! { Cap<T> where T, generator: any_of(&[
     json_schema!({ "const": "unlimited" }),
     generator.subschema_for::<T>(),
 ]) }
@@ -351,9 +388,9 @@ schema! { Bound<T> where T, generator: {
         "required": ["soft", "hard"],
         "additionalProperties": false
     });
-    any_of([cap, parts])
+    any_of(&[cap, parts])
 } }
-schema! { Metrics, generator: any_of([
+schema! { Metrics, generator: any_of(&[
     json_schema!({ "enum": ["off", false, null] }),
     generator.subschema_for::<MetricsAt>(),
 ]) }

@@ -2,6 +2,8 @@
 //!
 //! A trait, so that what is made of the answers can be tested on any machine.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -67,9 +69,21 @@ pub(super) enum Names {
     Groups,
 }
 
-/// The machine this process runs on.
-#[derive(Debug)]
-pub(super) struct Here;
+/// The machine this process runs on. Asks the user database once for each name: a thousand apps
+/// of one user must not read `/etc/passwd` a thousand times.
+#[derive(Debug, Default)]
+pub(super) struct Here {
+    users: Known<Option<Login>>,
+    groups: Known<Option<u32>>,
+    memberships: Known<Vec<u32>>,
+}
+
+/// Answers by question.
+type Known<T> = RefCell<BTreeMap<String, T>>;
+
+fn once<T: Clone>(known: &Known<T>, name: &str, ask: impl FnOnce() -> T) -> T {
+    known.borrow_mut().entry(name.to_owned()).or_insert_with(ask).clone()
+}
 
 impl Machine for Here {
     fn own(&self) -> (u32, u32) {
@@ -77,22 +91,28 @@ impl Machine for Here {
     }
 
     fn user(&self, name: &str) -> Option<Login> {
-        let by_name = User::from_name(name).ok().flatten();
-        let by_number = || User::from_uid(Uid::from_raw(name.parse().ok()?)).ok().flatten();
-        let user = by_name.or_else(by_number)?;
-        let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
-        Some(Login { name: user.name, uid, gid, home: user.dir })
+        once(&self.users, name, || {
+            let by_name = User::from_name(name).ok().flatten();
+            let by_number = || User::from_uid(Uid::from_raw(name.parse().ok()?)).ok().flatten();
+            let user = by_name.or_else(by_number)?;
+            let (uid, gid) = (user.uid.as_raw(), user.gid.as_raw());
+            Some(Login { name: user.name, uid, gid, home: user.dir })
+        })
     }
 
     fn group(&self, name: &str) -> Option<u32> {
-        let by_name = Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
-        by_name.or_else(|| name.parse().ok())
+        once(&self.groups, name, || {
+            let by_name = Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+            by_name.or_else(|| name.parse().ok())
+        })
     }
 
     fn groups_of(&self, login: &Login) -> Vec<u32> {
-        let Ok(name) = CString::new(login.name.as_str()) else { return Vec::new() };
-        let groups = getgrouplist(&name, Gid::from_raw(login.gid)).unwrap_or_default();
-        groups.into_iter().map(Gid::as_raw).collect()
+        once(&self.memberships, &format!("{} {}", login.gid, login.name), || {
+            let Ok(name) = CString::new(login.name.as_str()) else { return Vec::new() };
+            let groups = getgrouplist(&name, Gid::from_raw(login.gid)).unwrap_or_default();
+            groups.into_iter().map(Gid::as_raw).collect()
+        })
     }
 
     fn names(&self, of: Names) -> Vec<String> {

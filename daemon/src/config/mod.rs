@@ -17,8 +17,10 @@ mod machine;
 mod problem;
 mod raw;
 mod read;
+mod reading;
 mod render;
 mod scalar;
+mod schema;
 mod show;
 mod sources;
 mod yaml;
@@ -30,12 +32,13 @@ use scgi_protocol::control::ConfigProblem;
 use scgi_protocol::name::AppName;
 
 use crate::spec::Site;
-use files::Reading;
 use machine::{Here, Machine};
 use problem::Findings;
+use reading::Reading;
 
 pub use files::{PLACES, find};
 pub use problem::{Paint, Problems};
+pub use schema::schema;
 pub use show::show;
 pub use sources::Sources;
 
@@ -74,7 +77,8 @@ impl Loaded {
 /// Everything that is wrong, if the text of one file is; apps that merely cannot be prepared on
 /// this machine are left out and told in [`Loaded::unprepared`].
 pub fn load(path: &Path) -> Result<Loaded, Problems> {
-    load_on(&Here, path)
+    let name = path.display().to_string();
+    finish(&Here::default(), &name, Reading::of_file(path))
 }
 
 /// Reads a configuration from memory. `name` is what its problems call it; relative paths start
@@ -84,21 +88,21 @@ pub fn load(path: &Path) -> Result<Loaded, Problems> {
 ///
 /// As [`load`].
 pub fn load_text(name: &str, text: &str) -> Result<Loaded, Problems> {
-    load_text_on(&Here, name, text)
+    load_text_on(&Here::default(), name, text)
 }
 
-fn load_on(machine: &dyn Machine, path: &Path) -> Result<Loaded, Problems> {
-    let name = path.display().to_string();
-    finish(machine, &name, Reading::of_file(path))
+/// The commented configuration that `scgid init` writes.
+pub fn init_text() -> &'static str {
+    include_str!("init.yaml")
 }
 
 fn load_text_on(machine: &dyn Machine, name: &str, text: &str) -> Result<Loaded, Problems> {
-    finish(machine, name, Reading::of_text(Path::new(name), text.to_owned()))
+    finish(machine, name, Reading::of_text(Path::new(name), text))
 }
 
 /// Checks what was read, if enough of it could be.
 fn finish(machine: &dyn Machine, name: &str, reading: Reading) -> Result<Loaded, Problems> {
-    let Reading { written, sources, findings } = reading;
+    let Reading { written, sources, findings, .. } = reading;
     let mut context = check::Context { machine, sources: &sources, findings };
     let checked = written.map(|written| check::site(&written, &mut context));
     let findings = context.findings;

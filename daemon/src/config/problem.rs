@@ -3,6 +3,7 @@
 //! A [`Finding`] is made wherever something is read or checked; [`Problems`] is what the operator
 //! gets: every finding with its place, its lines and a way out. Nothing here decides what is wrong.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -65,14 +66,9 @@ impl Finding {
         Self { other: Some((other, what)), ..self }
     }
 
-    /// The same marking another place.
-    pub(super) fn marking(self, spot: Option<Spot>) -> Self {
-        Self { spot, ..self }
-    }
-
-    /// The same under another path.
-    pub(super) fn named(self, path: &str) -> Self {
-        Self { path: path.into(), ..self }
+    /// The same as something wrong with what stands at `said`.
+    pub(super) fn placed(self, said: &Where) -> Self {
+        Self { spot: Some(said.spot), path: Arc::clone(&said.path), ..self }
     }
 
     /// The same as a matter of one app alone.
@@ -83,38 +79,52 @@ impl Finding {
 
 /// Findings as they are made.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Findings(Vec<Finding>);
+pub(super) struct Findings {
+    all: Vec<Finding>,
+    known: BTreeSet<(Option<Spot>, String)>,
+}
 
 impl Findings {
     /// Takes one in. The same thing is said once, however often it is come upon: what `defaults`
     /// gets wrong is met again in every app.
     pub(super) fn push(&mut self, finding: Finding) {
-        let known = |old: &Finding| old.spot == finding.spot && old.message == finding.message;
-        if finding.spot.is_none() || !self.0.iter().any(known) {
-            self.0.push(finding);
+        if self.known.insert((finding.spot, finding.message.clone())) {
+            self.all.push(finding);
         }
     }
 
-    /// Takes many in.
-    pub(super) fn extend(&mut self, others: Self) {
-        for finding in others.0 {
-            self.push(finding);
-        }
+    /// Takes several in.
+    pub(super) fn extend(&mut self, others: impl IntoIterator<Item = Finding>) {
+        others.into_iter().for_each(|finding| self.push(finding));
+    }
+
+    /// Makes each of them refuse the whole site.
+    pub(super) fn concern_site(&mut self) {
+        self.all.iter_mut().for_each(|finding| finding.reach = Reach::Site);
     }
 
     /// Whether nothing was found.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 
     /// Whether one of them refuses the whole site.
     pub(super) fn refuse_site(&self) -> bool {
-        self.0.iter().any(|finding| finding.reach == Reach::Site)
+        self.all.iter().any(|finding| finding.reach == Reach::Site)
     }
 
     /// What a person or a program is told of each.
     pub(super) fn told(&self, sources: &Sources) -> Vec<ConfigProblem> {
-        self.0.iter().map(|finding| finding.told(sources)).collect()
+        self.all.iter().map(|finding| finding.told(sources)).collect()
+    }
+}
+
+impl IntoIterator for Findings {
+    type Item = Finding;
+    type IntoIter = std::vec::IntoIter<Finding>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.into_iter()
     }
 }
 
@@ -142,7 +152,7 @@ impl Problems {
 
     /// Sorts the findings by place. `name` is the file the operator named.
     pub(super) fn new(name: &str, findings: Findings, sources: Sources) -> Self {
-        let mut found = findings.0;
+        let mut found = findings.all;
         debug_assert!(!found.is_empty(), "a refusal has a reason");
         found.sort_by_key(|finding| finding.spot);
         let more = found.len().saturating_sub(Self::TOLD_MAX);
@@ -162,16 +172,12 @@ impl Problems {
 
     /// The whole refusal as a person reads it, ending in a newline.
     pub fn render(&self, paint: Paint) -> String {
-        let mut text = format!("{self}\n");
-        for finding in &self.found {
-            text.push('\n');
-            text.push_str(&render::finding(finding, &self.sources, paint));
-            text.push('\n');
+        let told = |finding| format!("{}\n\n", render::finding(finding, &self.sources, paint));
+        let body: String = self.found.iter().map(told).collect();
+        match self.more {
+            0 => format!("{self}\n\n{}\n", body.trim_end()),
+            more => format!("{self}\n\n{body}and {more} more\n"),
         }
-        if self.more > 0 {
-            text.push_str(&format!("\nand {} more\n", self.more));
-        }
-        text
     }
 }
 

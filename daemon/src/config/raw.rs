@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use super::kinds::{
-    Apps, Bound, Defaults, Listen, Metrics, OneOrMany, Program, Ready, Variables, Workers,
+    Apps, Bound, Defaults, Endpoint, Listen, Metrics, OneOrMany, Program, Ready, Variables, Workers,
 };
 use super::problem::Findings;
 use super::read::{self, Keys, Read, Said, Shape, shape};
@@ -66,7 +66,7 @@ shape! {
     /// The listener for metrics and health; it grants no control.
     "`metrics`" MetricsAt {
         /// Where it listens (default `127.0.0.1:9464`).
-        listen: Text,
+        listen: Endpoint,
     }
 }
 
@@ -128,7 +128,7 @@ shape! {
     /// One listening socket.
     "`listen`" ListenAt {
         /// `unix:/run/scgid/blog.sock`, `127.0.0.1:4000`, `[::1]:4000` or `systemd:NAME`.
-        address: Text,
+        address: Endpoint,
         /// The user a unix socket belongs to (default: the daemon's own).
         owner: Word,
         /// The group a unix socket belongs to (default: the daemon's own).
@@ -200,23 +200,23 @@ shape! {
 shape! {
     /// Resource limits: one value for both, `unlimited`, or `{soft, hard}`.
     "`limits`" Limits {
-        /// Open files.
+        /// How many files it may have open.
         nofile: Bound<Whole<0, { i64::MAX }>>,
-        /// Processes of the user.
+        /// How many processes its user may have.
         nproc: Bound<Whole<0, { i64::MAX }>>,
-        /// Address space.
+        /// Size of its address space.
         r#as: Bound<Size>,
-        /// Core files.
+        /// Size of a core file.
         core: Bound<Size>,
         /// CPU time, in whole seconds.
         cpu: Bound<Span<SECOND, { 10_000 * DAY }>>,
-        /// Data segment.
+        /// Size of its data segment.
         data: Bound<Size>,
-        /// Files written.
+        /// Size of a file it writes.
         fsize: Bound<Size>,
-        /// Locked memory.
+        /// Size of the memory it locks.
         memlock: Bound<Size>,
-        /// Stack.
+        /// Size of its stack.
         stack: Bound<Size>,
     }
 }

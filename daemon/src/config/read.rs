@@ -4,6 +4,8 @@
 //! things of it: the struct, its reader and its JSON Schema; so none of them can know a key that
 //! the others do not. What a reader cannot use it reports and leaves out.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value as Json};
 
@@ -28,6 +30,11 @@ pub(super) struct Said<T> {
 }
 
 impl<T> Said<T> {
+    /// Where it was said.
+    pub(super) fn place(&self) -> &Where {
+        &self.at
+    }
+
     /// Another value said in the same place.
     pub(super) fn map<U>(&self, change: impl FnOnce(&T) -> U) -> Said<U> {
         Said { value: change(&self.value), at: self.at.clone() }
@@ -61,41 +68,39 @@ pub(super) fn unwanted(node: &Node, wanted: &str) -> Finding {
             return Finding::at(&node.said, format!("has no value; must be {wanted}"))
                 .hint("write a value, or remove the key");
         }
-        Value::Scalar { text, form: Form::Bool } => format!("`{text}`"),
-        Value::Scalar { text, form: Form::Number } => format!("the number `{text}`"),
-        Value::Scalar { text, form: Form::Text } if text.is_empty() => "an empty text".to_owned(),
-        Value::Scalar { text, form: Form::Text } => format!("`{}`", shortened(text)),
+        Value::Scalar { text, .. } if text.is_empty() => "an empty text".to_owned(),
+        Value::Scalar { text, form: Form::Number } => format!("the number {text}"),
+        Value::Scalar { text, .. } => format!("`{}`", shortened(text)),
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a mapping".to_owned(),
     };
     Finding::at(&node.said, format!("must be {wanted}, not {found}"))
 }
 
-/// At most the first 60 characters of the first line.
+/// At most the first 60 characters of the first line, none of them invisible.
 pub(super) fn shortened(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(60) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.escape_debug().to_string(),
+    let visible = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let mut short: String = line.chars().take(60).map(visible).collect();
+    if short.len() < text.trim_end().len() {
+        short.push('…');
     }
+    short
 }
 
 /// The entries of a mapping whose keys are free; what stands twice is reported and counts once.
-pub(super) fn entries<'a>(
-    node: &'a Node,
-    what: &str,
-    findings: &mut Findings,
-) -> Option<Vec<&'a Entry>> {
+pub(super) fn entries<'a>(node: &'a Node, findings: &mut Findings) -> Option<Vec<&'a Entry>> {
     let Value::Map(entries) = &node.value else {
-        return wanted(node, what, findings);
+        return wanted(node, "a mapping (`key: value`)", findings);
     };
-    let mut kept: Vec<&Entry> = Vec::new();
+    let mut first: BTreeMap<&str, &Entry> = BTreeMap::new();
+    let mut kept = Vec::new();
     for entry in entries {
-        match kept.iter().find(|known| known.key == entry.key) {
+        match first.insert(&entry.key, entry) {
             None => kept.push(entry),
-            Some(first) => findings.push(
+            Some(earlier) => findings.push(
                 Finding::at(&entry.said, format!("`{}` stands here twice", shortened(&entry.key)))
-                    .beside(first.said.spot, "first here")
+                    .beside(earlier.said.spot, "first here")
                     .hint("remove one of the two"),
             ),
         }
@@ -109,28 +114,54 @@ pub(super) struct Keys<'a>(Vec<&'a Entry>);
 impl<'a> Keys<'a> {
     /// Opens a mapping of shape `S` and reports every key that does not belong there.
     pub(super) fn open<S: Shape>(node: &'a Node, findings: &mut Findings) -> Option<Self> {
-        let wanted = format!("a mapping with keys of {}", S::WHAT);
-        let entries = entries(node, &wanted, findings)?;
+        if !matches!(node.value, Value::Map(_)) {
+            let hint = format!("the keys of {}: {}", S::WHAT, S::KEYS.join(", "));
+            findings.push(unwanted(node, "a mapping (`key: value`)").hint(hint));
+            return None;
+        }
+        let entries = entries(node, findings)?;
         for entry in &entries {
             if !S::KEYS.contains(&entry.key.as_str()) {
-                let message = format!("unknown key `{}` in {}", shortened(&entry.key), S::WHAT);
-                findings.push(
-                    Finding::at(&entry.said, message).hint(advice::on_key(&entry.key, S::KEYS)),
-                );
+                let message = format!("unknown key `{}`", shortened(&entry.key));
+                let hint = advice::on_key(&entry.key, S::KEYS);
+                findings.push(Finding::at(&entry.said, message).hint(hint));
             }
         }
         Some(Self(entries))
     }
 
-    /// The value of one key; `None` if it is not said or makes no sense.
-    pub(super) fn take<T: Read>(&self, key: &str, findings: &mut Findings) -> Option<Said<T>> {
+    /// The value of one key; `None` if it is not said or makes no sense. A problem that has no
+    /// way out of its own gets what there is to say `about` the key.
+    pub(super) fn take<T: Read>(
+        &self,
+        key: &str,
+        about: &str,
+        findings: &mut Findings,
+    ) -> Option<Said<T>> {
         let entry = self.0.iter().find(|entry| entry.key == key)?;
-        Said::read(&entry.node, findings)
+        let mut found = Findings::default();
+        let value = Said::read(&entry.node, &mut found);
+        for finding in found {
+            let explained = match finding.hint {
+                Some(_) => finding,
+                None => finding.hint(explained(key, about)),
+            };
+            findings.push(explained);
+        }
+        value
     }
 }
 
+/// The doc comment of a key as part of a sentence.
+fn explained(key: &str, about: &str) -> String {
+    let about = about.trim().trim_end_matches('.');
+    let mut letters = about.chars();
+    let first = letters.next().unwrap_or_default().to_lowercase();
+    format!("`{key}`: {first}{}", letters.as_str())
+}
+
 /// The schema of a mapping with these properties and no others.
-pub(super) fn object(about: &str, properties: Map<String, Json>) -> Schema {
+pub(super) fn object(about: &str, properties: &Map<String, Json>) -> Schema {
     json_schema!({
         "type": "object",
         "description": about.trim(),
@@ -177,7 +208,9 @@ macro_rules! shape {
             fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
                 let keys = Keys::open::<Self>(node, findings)?;
                 Some(Self {
-                    $( $field: keys.take(read::key(stringify!($field)), findings), )+
+                    $( $field: keys.take(
+                        read::key(stringify!($field)), concat!($($doc),+), findings,
+                    ), )+
                 })
             }
         }
@@ -193,7 +226,7 @@ macro_rules! shape {
                     read::key(stringify!($field)).to_owned(),
                     read::property::<$type>(concat!($($doc),+), generator),
                 ); )+
-                read::object(concat!($($about),+), properties)
+                read::object(concat!($($about),+), &properties)
             }
         }
     };

@@ -49,9 +49,9 @@ fn excerpt<'a>(
     let last = spots().map(|spot| spot.end).max().unwrap_or_default();
     let window = window(&text.content, first..last);
     let inside = |spot: Spot| {
-        let start = spot.start.clamp(window.start, window.end) - window.start;
-        let end = spot.end.clamp(window.start, window.end) - window.start;
-        start..end.max(start)
+        let start = text.content.floor_char_boundary(spot.start.clamp(window.start, window.end));
+        let end = text.content.ceil_char_boundary(spot.end.clamp(start, window.end));
+        start - window.start..end - window.start
     };
     let line = text.content[..window.start].matches('\n').count() + 1;
     let mut snippet =

@@ -51,7 +51,10 @@ pub(super) struct Mode(pub(super) u32);
 fn letters<'a>(node: &'a Node, what: &str, findings: &mut Findings) -> Option<&'a str> {
     match &node.value {
         Value::Scalar { text, .. } if text.contains('\0') => {
-            findings.push(Finding::at(&node.said, "holds a NUL character, which ends a text in C"));
+            findings.push(
+                Finding::at(&node.said, "holds a NUL character, which no program can be given")
+                    .hint("remove it"),
+            );
             None
         }
         Value::Scalar { text, .. } => Some(text),
@@ -89,19 +92,20 @@ impl Read for Flag {
 
 impl<const MIN: i64, const MAX: i64> Read for Whole<MIN, MAX> {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let range = match (MIN, MAX) {
-            (_, i64::MAX) => format!("a whole number from {MIN}"),
-            _ => format!("a whole number from {MIN} to {MAX}"),
-        };
+        let range =
+            if MAX == i64::MAX { format!("{MIN} or more") } else { format!("{MIN} to {MAX}") };
+        let whole = format!("a whole number, {range}");
         let finding = match &node.value {
             Value::Scalar { form: Form::Number, text } => match text.parse::<i64>() {
                 Ok(number) if (MIN..=MAX).contains(&number) => return Some(Self(number)),
-                _ => unwanted(node, &range),
+                Ok(number) => Finding::at(&node.said, format!("must be {range}, not {number}")),
+                Err(_) => unwanted(node, &whole),
             },
             Value::Scalar { form: Form::Text, text } if text.trim().parse::<i64>().is_ok() => {
-                unwanted(node, &range).hint(format!("without quotes: `{}`", text.trim()))
+                let quoted = Finding::at(&node.said, "a number in quotes is a text to YAML");
+                quoted.hint(format!("write {} without quotes", text.trim()))
             }
-            _ => unwanted(node, &range),
+            _ => unwanted(node, &whole),
         };
         findings.push(finding);
         None
@@ -123,7 +127,7 @@ impl<const MIN: u64, const MAX: u64> Read for Span<MIN, MAX> {
             },
             Value::Scalar { form: Form::Number, text } => {
                 Finding::at(&node.said, format!("the unit of `{text}` is missing")).hint(format!(
-                    "write `{text}s` for seconds, or `{text}ms`, `{text}m`, `{text}h`"
+                    "write `{text}s` for seconds; other units are `ms`, `m`, `h` and `d`"
                 ))
             }
             _ => unwanted(node, "a duration such as `30s`"),
@@ -189,7 +193,9 @@ fn size(text: &str) -> Result<u64, String> {
         }
         _ => return Err(HOW.to_owned()),
     };
-    number.checked_mul(1 << shift).ok_or_else(|| "that is more than a number can hold".to_owned())
+    number
+        .checked_mul(1 << shift)
+        .ok_or_else(|| "no machine has as much; `unlimited` is no limit".to_owned())
 }
 
 impl Read for Mode {

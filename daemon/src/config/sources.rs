@@ -74,12 +74,11 @@ impl Sources {
         message: impl Into<String>,
         hint: Option<String>,
     ) -> ConfigProblem {
-        let finding =
-            Finding { hint, ..Finding::anywhere(message).marking(self.find(path)).named(path) };
-        finding.told(self)
+        let spot = self.find(path);
+        Finding { spot, path: path.into(), hint, ..Finding::anywhere(message) }.told(self)
     }
 
-    /// The text of every file, by the name it goes by.
+    /// Every file that was read, under the name it goes by, and its text.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.texts.iter().map(|text| (text.name.as_str(), text.content.as_str()))
     }
@@ -95,8 +94,8 @@ impl Sources {
     }
 
     /// Remembers where a key stands; what was said first counts.
-    pub(super) fn remember(&mut self, path: String, spot: Spot) {
-        self.keys.entry(path).or_insert(spot);
+    pub(super) fn remember(&mut self, said: &Where) {
+        self.keys.entry(said.path.to_string()).or_insert(said.spot);
     }
 
     /// One text.

@@ -68,9 +68,9 @@ pub(super) struct Entry {
 /// # Errors
 ///
 /// A finding without path: the text is no YAML, or more of it than is good.
-pub(super) fn read(text: &str, file: usize) -> Result<Node, Finding> {
+pub(super) fn read(text: &str, file: usize) -> Result<Node, Box<Finding>> {
     let tree: Spanned<Raw> = serde_saphyr::from_str_with_options(text, options())
-        .map_err(|error| fault::finding(&error, text, file))?;
+        .map_err(|error| Box::new(fault::finding(&error, text, file)))?;
     let planter = Planter { text, file };
     let top = planter.spot(tree.defined);
     Ok(planter.plant(tree, "", Spot { end: top.start, ..top }))

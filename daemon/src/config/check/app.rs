@@ -6,6 +6,8 @@ use super::{Context, clash::Clashes, launch, listen, policy};
 use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
+use crate::config::sources::Where;
+use crate::config::yaml::{Node, Value};
 use crate::spec::AppSpec;
 
 /// The spec of one app; `None` if a part of it is missing, and the findings say which.
@@ -15,8 +17,8 @@ pub(super) fn spec(
     clashes: &mut Clashes,
     context: &mut Context<'_>,
 ) -> Option<AppSpec> {
-    let launch = launch::launch(name, raw, context);
-    let listen = listen::all(name, raw, clashes, context);
+    let launch = launch::launch(raw, context);
+    let listen = listen::all(raw.listen.as_ref(), clashes, context);
     let sizing = policy::sizing(raw.workers.as_ref(), context);
     let timing = policy::timing(raw, context);
     let restart = policy::restart(raw.restart.as_ref(), context);
@@ -32,13 +34,19 @@ pub(super) fn spec(
     })
 }
 
-/// Reports that an app does not say something it must.
-pub(super) fn missing<T>(
-    name: &Said<AppName>,
-    key: &str,
-    hint: &str,
-    context: &mut Context<'_>,
-) -> Option<T> {
-    let message = format!("app `{}` does not say `{key}`", name.value);
-    context.refuse(Finding::at(&name.at, message).hint(hint))
+/// Reports every key that an app must say and does not.
+pub(super) fn required(name: &AppName, at: &Where, node: &Node, context: &mut Context<'_>) {
+    let Value::Map(entries) = &node.value else { return };
+    let hints = [
+        ("run", "write `run: [PROGRAM, ARGUMENT, …]`".to_owned()),
+        (
+            "listen",
+            format!("write `listen: unix:/run/scgid/{name}.sock`, or `listen: \"127.0.0.1:4000\"`"),
+        ),
+    ];
+    for (key, hint) in hints {
+        if !entries.iter().any(|entry| entry.key == key) {
+            context.findings.push(Finding::at(at, format!("does not say `{key}`")).hint(hint));
+        }
+    }
 }

@@ -1,42 +1,71 @@
 //! Sockets that two would have to share.
 
-use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use scgi_protocol::address::Address;
 
 use crate::config::problem::{Finding, Findings};
-use crate::config::sources::Where;
+use crate::config::sources::{Spot, Where};
 use crate::spec::ListenAt;
 
-/// Every socket that is claimed, in the order in which it was claimed.
+/// Every socket that is claimed.
 #[derive(Debug, Default)]
-pub(super) struct Clashes(Vec<(ListenAt, Where)>);
+pub(super) struct Clashes(Vec<Claim>);
+
+#[derive(Debug)]
+struct Claim {
+    socket: ListenAt,
+    /// The key that claims it.
+    path: Arc<str>,
+    /// Where that stands; `None` if it is not written and the usual socket is meant.
+    spot: Option<Spot>,
+}
 
 impl Clashes {
-    /// Notes that a socket is wanted at `at`.
-    pub(super) fn claim(&mut self, socket: ListenAt, at: Where) {
-        self.0.push((socket, at));
+    /// Notes that a socket is wanted by what stands at `at`.
+    pub(super) fn claim(&mut self, socket: ListenAt, at: &Where) {
+        self.0.push(Claim { socket, path: Arc::clone(&at.path), spot: Some(at.spot) });
+    }
+
+    /// Notes that a socket is wanted by a key that is not written down.
+    pub(super) fn claim_usual(&mut self, socket: ListenAt, path: &str) {
+        self.0.push(Claim { socket, path: path.into(), spot: None });
     }
 
     /// Reports every socket that is wanted twice, at the later of the two places.
     pub(super) fn report(mut self, findings: &mut Findings) {
-        self.0.sort_by_key(|(_, at)| at.spot);
-        for (index, (socket, at)) in self.0.iter().enumerate() {
-            let Some((first, earlier)) =
-                self.0[..index].iter().find(|(first, _)| meet(first, socket))
-            else {
-                continue;
-            };
-            let message = if first == socket {
-                format!("same socket as {}", earlier.path)
-            } else {
-                format!("`{socket}` is part of `{first}`, where {} listens", earlier.path)
-            };
-            findings.push(
-                Finding::at(at, message)
-                    .beside(earlier.spot, "first claimed here")
-                    .hint("every socket belongs to one; choose another address for one of the two"),
-            );
+        self.0.sort_by_key(|claim| claim.spot);
+        for (index, later) in self.0.iter().enumerate() {
+            let earlier = self.0[..index].iter().find(|claim| meet(&claim.socket, &later.socket));
+            findings.extend(earlier.map(|earlier| later.against(earlier)));
+        }
+    }
+}
+
+impl Claim {
+    fn against(&self, earlier: &Self) -> Finding {
+        let message = if earlier.socket == self.socket {
+            format!("same socket as {}", earlier.path)
+        } else {
+            format!(
+                "`{}` cannot stand beside `{}` of {}",
+                self.socket, earlier.socket, earlier.path
+            )
+        };
+        let (hint, other) = match earlier.spot {
+            Some(spot) => (
+                "a socket belongs to one alone; choose another address for one of the two"
+                    .to_owned(),
+                Some((spot, "first claimed here")),
+            ),
+            None => (format!("it is the usual one of {}; choose another", earlier.path), None),
+        };
+        Finding {
+            spot: self.spot,
+            path: Arc::clone(&self.path),
+            hint: Some(hint),
+            other,
+            ..Finding::anywhere(message)
         }
     }
 }
@@ -48,11 +77,6 @@ fn meet(one: &ListenAt, other: &ListenAt) -> bool {
     else {
         return one == other;
     };
-    let same_family = matches!(
-        (a, b),
-        (SocketAddr::V4(_), SocketAddr::V4(_)) | (SocketAddr::V6(_), SocketAddr::V6(_))
-    );
-    let (a_ip, b_ip): (IpAddr, IpAddr) = (a.ip(), b.ip());
-    let overlap = a_ip == b_ip || a_ip.is_unspecified() || b_ip.is_unspecified();
-    a.port() == b.port() && a.port() != 0 && same_family && overlap
+    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && a.is_ipv4() == b.is_ipv4() && overlap
 }

@@ -1,15 +1,17 @@
 //! How people, programs and Prometheus get at the daemon.
 
+use std::path::PathBuf;
+
 use scgi_protocol::address::Address;
 use scgi_protocol::control::socket;
 
 use super::{Context, clash::Clashes, identity, listen};
-use crate::config::kinds::{Metrics, OneOrMany};
+use crate::config::kinds::{Endpoint, Metrics, OneOrMany};
 use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::{Text, Word};
-use crate::spec::{ControlSpec, ListenAt, MetricsSpec, Ownership, Who};
+use crate::spec::{ControlSpec, ListenAt, MetricsSpec, Who};
 
 /// Where the metrics are unless the configuration says another place.
 const METRICS: &str = "127.0.0.1:9464";
@@ -20,29 +22,40 @@ pub(super) fn control(
     clashes: &mut Clashes,
     context: &mut Context<'_>,
 ) -> ControlSpec {
-    let (uid, _) = context.machine.own();
-    let usual = socket::default_path(uid, context.machine.runtime_dir());
-    let nothing = ControlSpec {
-        socket: usual.clone(),
-        ownership: Ownership::default(),
-        readers: Vec::new(),
-        writers: Vec::new(),
-    };
-    let Some(said) = said else { return nothing };
-    let raw::Control { socket, owner, group, mode, readers, writers } = &said.value;
-    let path = socket.as_ref().and_then(|said| {
-        let bare = said.value.0.strip_prefix("unix:").unwrap_or(&said.value.0);
-        let spelled = said.map(|_| Text(format!("unix:{bare}")));
-        let Address::Unix(path) = listen::address(&spelled, context)? else { return None };
-        clashes.claim(ListenAt::Address(Address::Unix(path.clone())), said.at.clone());
-        Some(path)
-    });
+    let raw = said.map(|said| &said.value);
+    let socket = raw.and_then(|raw| raw.socket.as_ref());
+    let mode = raw.and_then(|raw| raw.mode.as_ref());
+    let owner = raw.and_then(|raw| raw.owner.as_ref());
+    let group = raw.and_then(|raw| raw.group.as_ref());
     ControlSpec {
-        socket: path.unwrap_or(usual),
-        ownership: listen::ownership(owner.as_ref(), group.as_ref(), mode.as_ref(), context)
-            .unwrap_or_default(),
-        readers: people(readers.as_ref(), context),
-        writers: people(writers.as_ref(), context),
+        socket: socket_path(socket, clashes, context),
+        ownership: listen::ownership(owner, group, mode, context).unwrap_or_default(),
+        readers: people(raw.and_then(|raw| raw.readers.as_ref()), context),
+        writers: people(raw.and_then(|raw| raw.writers.as_ref()), context),
+    }
+}
+
+/// The socket's path, claimed.
+fn socket_path(
+    said: Option<&Said<Text>>,
+    clashes: &mut Clashes,
+    context: &mut Context<'_>,
+) -> PathBuf {
+    let spelled = said.map(|said| {
+        let bare = said.value.0.strip_prefix("unix:").unwrap_or(&said.value.0);
+        said.map(|_| Endpoint(format!("unix:{bare}")))
+    });
+    match spelled.and_then(|said| Some((listen::address(&said, context)?, said.at))) {
+        Some((Address::Unix(path), at)) => {
+            clashes.claim(ListenAt::Address(Address::Unix(path.clone())), &at);
+            path
+        }
+        Some((Address::Tcp(_), _)) | None => {
+            let (uid, _) = context.machine.own();
+            let usual = socket::default_path(uid, context.machine.runtime_dir());
+            clashes.claim_usual(ListenAt::Address(Address::Unix(usual.clone())), "control.socket");
+            usual
+        }
     }
 }
 
@@ -77,12 +90,16 @@ pub(super) fn metrics(
         None => None,
     };
     let listen = match listen {
-        None => METRICS.parse().ok(),
+        None => {
+            let usual: Address = METRICS.parse().expect("it is an address");
+            clashes.claim_usual(ListenAt::Address(usual.clone()), "metrics.listen");
+            usual
+        }
         Some(said) => {
-            let address = listen::address(said, context);
-            clashes.claim(ListenAt::Address(address.clone()?), said.at.clone());
+            let address = listen::address(said, context)?;
+            clashes.claim(ListenAt::Address(address.clone()), &said.at);
             address
         }
     };
-    Some(MetricsSpec { listen: listen? })
+    Some(MetricsSpec { listen })
 }

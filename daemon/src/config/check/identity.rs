@@ -1,78 +1,73 @@
 //! Who a worker is, and whom a socket belongs to.
 
-use super::Context;
+use super::{Context, optional};
 use crate::config::advice;
+use crate::config::kinds::OneOrMany;
 use crate::config::machine::{Login, Names};
 use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::Word;
+use crate::config::sources::Where;
 use crate::spec::Identity;
 
 /// Who the workers of an app are; `Some(None)` leaves them who the daemon is.
 pub(super) fn identity(raw: &raw::App, context: &mut Context<'_>) -> Option<Option<Identity>> {
     let raw::App { user, group, groups, .. } = raw;
+    let places = [user.as_ref().map(Said::place), group.as_ref().map(Said::place)];
+    let Some(at) = places.into_iter().flatten().next().or_else(|| groups.as_ref().map(Said::place))
+    else {
+        return Some(None);
+    };
+    let login = optional(user.as_ref(), |said| login(said, group.is_some(), context));
+    let gid = optional(group.as_ref(), |said| gid(said, context));
+    let listed = optional(groups.as_ref(), |said| gids(&said.value, context));
+    let (login, gid, listed) = (login?, gid?, listed?);
     let (own_uid, own_gid) = context.machine.own();
-    let at = user
-        .as_ref()
-        .or(group.as_ref())
-        .map(|said| &said.at)
-        .or(groups.as_ref().map(|said| &said.at));
-    let Some(at) = at else { return Some(None) };
-    let login = user.as_ref().map(|said| login(said, group.is_some(), context));
-    let gid = group.as_ref().map(|said| gid(said, context));
-    let listed: Option<Vec<Option<u32>>> = groups
-        .as_ref()
-        .map(|said| said.value.0.iter().map(|one| self::gid(one, context)).collect());
-    let login = match login {
-        Some(login) => Some(login?),
-        None => None,
-    };
-    let gid = match gid {
-        Some(gid) => Some(gid?),
-        None => None,
-    };
-    let listed = match listed {
-        Some(listed) => Some(listed.into_iter().collect::<Option<Vec<u32>>>()?),
-        None => None,
-    };
     let uid = login.as_ref().map_or(own_uid, |login| login.uid);
     let gid = gid.unwrap_or_else(|| login.as_ref().map_or(own_gid, |login| login.gid));
     if own_uid != 0 {
-        if (uid, gid, listed.is_some()) == (own_uid, own_gid, false) {
-            return Some(None);
-        }
-        let finding = Finding::at(at, "only root may start workers as somebody else");
-        return context.refuse(
-            finding.hint("run scgid as root, or remove `user`, `group` and `groups`").of_app(),
-        );
+        return if (uid, gid, listed.is_some()) == (own_uid, own_gid, false) {
+            Some(None)
+        } else {
+            context.refuse(only_root(at))
+        };
     }
-    let groups = listed.unwrap_or_else(|| {
-        login.as_ref().map_or_else(Vec::new, |login| {
-            context.machine.groups_of(&Login { gid, ..login.clone() })
-        })
+    let named = login.filter(|login| !login.name.is_empty());
+    let groups = listed.unwrap_or_else(|| match &named {
+        Some(login) => context.machine.groups_of(&Login { gid, ..login.clone() }),
+        None => Vec::new(),
     });
-    let login = login.filter(|login| !login.name.is_empty()).map(|login| (login.name, login.home));
+    let login = named.map(|login| (login.name, login.home));
     Some(Some(Identity { uid, gid, groups, login }))
 }
 
-/// The user that is named; one that only has a number must come with a group.
+fn only_root(at: &Where) -> Finding {
+    Finding::at(at, "only root may start workers as somebody else")
+        .hint("run scgid as root, or remove `user`, `group` and `groups`")
+        .of_app()
+}
+
+/// The user that is named. One that has a number and no entry must come with a group, and has no
+/// name.
 fn login(said: &Said<Word>, has_group: bool, context: &mut Context<'_>) -> Option<Login> {
     let name = &said.value.0;
-    let known = context.machine.user(name);
-    match name.parse() {
-        Ok(uid) if known.is_none() && has_group => {
-            Some(Login { name: String::new(), uid, gid: 0, home: "/".into() })
-        }
-        Ok(_) if known.is_none() => {
-            let finding = Finding::at(
-                &said.at,
-                format!("user {name} has no entry, so its group is not known"),
-            );
-            context.refuse(finding.hint("say `group` too").of_app())
-        }
-        _ => known.or_else(|| context.refuse(unknown(said, Names::Users, context))),
+    if let Some(login) = context.machine.user(name) {
+        return Some(login);
     }
+    let Ok(uid) = name.parse() else {
+        return context.refuse(unknown(said, Names::Users, context));
+    };
+    if !has_group {
+        let message = format!("user {uid} has no entry on this machine, so its group is not known");
+        return context.refuse(Finding::at(&said.at, message).hint("say `group` too").of_app());
+    }
+    Some(Login { name: String::new(), uid, gid: 0, home: "/".into() })
+}
+
+fn gids(said: &OneOrMany<Word>, context: &mut Context<'_>) -> Option<Vec<u32>> {
+    let all: Vec<Option<u32>> = said.0.iter().map(|one| gid(one, context)).collect();
+    all.into_iter().collect()
 }
 
 /// The number of a user, by name or number.

@@ -8,8 +8,10 @@ mod clash;
 mod control;
 mod identity;
 mod launch;
+mod limits;
 mod listen;
 mod policy;
+mod program;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use super::problem::{Finding, Findings};
 use super::raw;
 use super::read::{Read, Said};
 use super::sources::{Sources, Where};
-use super::yaml::{Entry, Node, Value};
+use super::yaml::Node;
 use crate::spec::{AppSpec, Site};
 
 /// What a check may look at, and where it says what it found.
@@ -39,6 +41,14 @@ impl Context<'_> {
     fn refuse<T>(&mut self, finding: Finding) -> Option<T> {
         self.findings.push(finding);
         None
+    }
+}
+
+/// What comes of a key that need not be said: `Some(None)` if it is not, `None` if it is wrong.
+fn optional<T, U>(said: Option<&T>, check: impl FnOnce(&T) -> Option<U>) -> Option<Option<U>> {
+    match said {
+        None => Some(None),
+        Some(said) => check(said).map(Some),
     }
 }
 
@@ -64,6 +74,8 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
     let mut clashes = clash::Clashes::default();
     let control = control::control(written.site.control.as_ref(), &mut clashes, context);
     let metrics = control::metrics(written.site.metrics.as_ref(), &mut clashes, context);
+    // What is wrong up to here has no app that could be left out.
+    context.findings.concern_site();
     let mut apps = BTreeMap::new();
     let mut unprepared = BTreeMap::new();
     for (name, (at, node)) in &written.apps {
@@ -91,25 +103,7 @@ fn one(
     clashes: &mut clash::Clashes,
     context: &mut Context<'_>,
 ) -> Option<AppSpec> {
+    app::required(name, at, node, context);
     let raw = raw::App::read(node, &mut context.findings)?;
     app::spec(&Said { value: name.clone(), at: at.clone() }, &raw, clashes, context)
-}
-
-/// `node` with whatever `defaults` says and it does not.
-pub(super) fn filled(node: &Node, defaults: Option<&Node>) -> Node {
-    let Some(defaults) = defaults else { return node.clone() };
-    let (Value::Map(own), Value::Map(given)) = (&node.value, &defaults.value) else {
-        return node.clone();
-    };
-    let given_for = |key: &str| given.iter().find(|entry| entry.key == key);
-    let mut entries: Vec<Entry> = own
-        .iter()
-        .map(|entry| Entry {
-            node: filled(&entry.node, given_for(&entry.key).map(|given| &given.node)),
-            ..entry.clone()
-        })
-        .collect();
-    let said = |key: &str| own.iter().any(|entry| entry.key == key);
-    entries.extend(given.iter().filter(|entry| !said(&entry.key)).cloned());
-    Node { said: node.said.clone(), value: Value::Map(entries) }
 }

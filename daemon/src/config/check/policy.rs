@@ -39,7 +39,9 @@ pub(super) fn sizing(
             };
             let finding = Finding::at(guilty.unwrap_or(&said.at), why.to_string());
             context.findings.push(match max {
-                Some(max) => finding.beside(max.at.spot, "`max` is said here"),
+                Some(max) => finding
+                    .beside(max.at.spot, "`max` is said here")
+                    .hint("no number of workers is more than `max`; lower it, or raise `max`"),
                 None => finding.hint(format!("`max` is not said, so it is {most}")),
             });
         })
@@ -101,16 +103,20 @@ pub(super) fn restart(
         give_up: give_up.as_ref().map_or(usual.give_up, |said| matches!(said.value, Flag(true))),
     };
     if restart.backoff_first > restart.backoff_max {
-        let at = first.map(|said| &said.at).or(max.map(|said| &said.at)).unwrap_or(&said.at);
+        let at =
+            first.map(|said| &said.at).or_else(|| max.map(|said| &said.at)).unwrap_or(&said.at);
         let written = crate::config::show::duration;
-        return context.refuse(Finding::at(
-            at,
-            format!(
-                "`backoff.first` ({}) is more than `backoff.max` ({})",
-                written(restart.backoff_first),
-                written(restart.backoff_max)
-            ),
-        ));
+        return context.refuse(
+            Finding::at(
+                at,
+                format!(
+                    "`backoff.first` ({}) is more than `backoff.max` ({})",
+                    written(restart.backoff_first),
+                    written(restart.backoff_max)
+                ),
+            )
+            .hint("pauses grow from the first to the longest; say both"),
+        );
     }
     Some(restart)
 }
