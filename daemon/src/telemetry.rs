@@ -194,7 +194,8 @@ mod tests {
     #[test]
     fn what_was_said_is_written_in_order() {
         let (queue, letters) = sync_channel(8);
-        let mut log = Letterbox { queue: queue.clone(), dropped: Arc::default(), gap: gap(Format::Json) };
+        let mut log =
+            Letterbox { queue: queue.clone(), dropped: Arc::default(), gap: gap(Format::Json) };
         let (done, written) = channel();
 
         log.write_all(b"one\n").unwrap();

@@ -140,7 +140,9 @@ mod tests {
         let answer = app.get("/?a=1").var("X_EVIL", "a\nb\x1b").send();
 
         let text = answer.text();
-        assert!(text.starts_with("pool: environ\nseat: 3\nworker: 77\ngeneration: 2\nprocess: 4711\n"));
+        assert!(
+            text.starts_with("pool: environ\nseat: 3\nworker: 77\ngeneration: 2\nprocess: 4711\n")
+        );
         assert!(text.contains("\nQUERY_STRING = a=1\n"), "{text}");
         assert!(text.contains("\nX_EVIL = a\\nb\\u{1b}\n"), "{text}");
     }

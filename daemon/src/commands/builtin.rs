@@ -18,7 +18,10 @@ pub(crate) fn builtin(asked: &Builtin) -> ExitCode {
         },
         None => {
             let names = builtin::NAMES.join(", ");
-            say(&format!("scgid: no built-in worker is called `{}`; there are {names}\n", asked.name));
+            say(&format!(
+                "scgid: no built-in worker is called `{}`; there are {names}\n",
+                asked.name
+            ));
             ExitCode::from(WRONG)
         }
     }

@@ -3,26 +3,32 @@
 use std::process::ExitCode;
 
 use super::{WRONG, complain, refuse};
-use crate::cli::Run;
+use crate::cli;
 use crate::config;
-use crate::run::{RunOptions, run as serve};
+use crate::run::{self, Run};
 
 /// Serves until told to leave.
-pub(crate) fn run(run: &Run) -> ExitCode {
-    let found = config::find(run.config.file.as_deref());
+pub(crate) fn run(asked: &cli::Run) -> ExitCode {
+    let found = config::find(asked.config.file.as_deref());
     let loaded = found.and_then(|file| Ok((config::load(&file)?, file)));
     let (loaded, file) = match loaded {
         Ok(found) => found,
         Err(problems) => return refuse(&problems),
     };
-    let telemetry = match run.log.init() {
+    let telemetry = match asked.log.init() {
         Ok(telemetry) => telemetry,
         Err(error) => {
             complain(&error);
             return ExitCode::from(WRONG);
         }
     };
-    let status = serve(RunOptions { loaded, file: Some(file) });
+    let ran = run::run(Run { loaded, config: Some(file) }, |_| std::future::ready(()));
     drop(telemetry);
-    status
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
 }
