@@ -197,6 +197,7 @@ mod tests {
     #[test]
     fn help_teaches_what_to_do_first() {
         let mut cli = Cli::command();
+        cli.build();
 
         insta::assert_snapshot!("help", cli.render_help());
         for (name, snapshot) in [

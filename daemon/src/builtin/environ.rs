@@ -28,7 +28,7 @@ pub(super) fn main(_arguments: &[String]) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn environ(worker: Worker) -> App<Worker> {
-    App::with_state(worker).get("/", |request| show(request)).get("/slow", |request| {
+    App::with_state(worker).get("/", show).get("/slow", |request| {
         pause();
         show(request)
     })

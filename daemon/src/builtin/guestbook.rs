@@ -2,7 +2,6 @@
 //! piece by piece.
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -66,7 +65,7 @@ pub(super) fn main(arguments: &[String]) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn guestbook(desk: Desk) -> App<Desk> {
-    App::with_state(desk).get("/", |request| show(request)).post("/", sign).get("/clock", clock)
+    App::with_state(desk).get("/", show).post("/", sign).get("/clock", clock)
 }
 
 fn show(request: &mut Request<'_, Desk>) -> io::Result<Response> {
@@ -94,14 +93,16 @@ fn show(request: &mut Request<'_, Desk>) -> io::Result<Response> {
     for entry in entries.iter().rev() {
         body.push_str(&markup(entry, now));
     }
-    write!(
-        body,
-        "<footer><a href=\"{mount}/clock\">A page that comes piece by piece</a> · \
-         <a href=\"/\">All apps</a></footer>\n",
-        mount = Escaped(mount)
-    )
-    .expect("a string takes everything");
+    body.push_str(&footer(mount));
     Ok(Response::html(page("Guestbook", &body)).header("Cache-Control", "no-store"))
+}
+
+fn footer(mount: &str) -> String {
+    let mount = Escaped(mount);
+    format!(
+        "<footer><a href=\"{mount}/clock\">A page that comes piece by piece</a> · \
+         <a href=\"/\">All apps</a></footer>\n"
+    )
 }
 
 fn markup(entry: &Entry, now: u64) -> String {
@@ -117,11 +118,7 @@ fn markup(entry: &Entry, now: u64) -> String {
 }
 
 fn sign(request: &mut Request<'_, Desk>) -> Result<Response, Box<dyn Error>> {
-    let form = request.body_to_vec(FORM_MAX_BYTES);
-    let form = match form {
-        Ok(form) => form,
-        Err(error) => return Err(error.into()),
-    };
+    let form = request.body_to_vec(FORM_MAX_BYTES)?;
     let message = form::value(&form, "message").unwrap_or_default();
     let message: String = message.trim().chars().take(MESSAGE_MAX_CHARS).collect();
     if message.is_empty() {

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use scgi_protocol::birth::EXIT_NEVER_AGAIN;
+
 use super::{WRONG, complain, say};
 use crate::builtin;
 use crate::cli::Builtin;
@@ -13,7 +15,8 @@ pub(crate) fn builtin(asked: &Builtin) -> ExitCode {
             Ok(status) => status,
             Err(error) => {
                 complain(&*error);
-                ExitCode::from(WRONG)
+                // The same arguments would be as wrong the next time.
+                u8::try_from(EXIT_NEVER_AGAIN).map_or(ExitCode::FAILURE, ExitCode::from)
             }
         },
         None => {

@@ -93,3 +93,6 @@ fn say(voice: Option<&Voice>, notice: &Notice) {
     // A daemon that does not listen finds out by its own means how this worker is.
     let _ = voice.map(|voice| voice.say(notice));
 }
+
+#[cfg(test)]
+mod tests;

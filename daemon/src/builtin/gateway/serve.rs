@@ -224,6 +224,3 @@ fn page(status: u16, content_type: &'static str, text: String) -> Reply {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
 }
-
-#[cfg(test)]
-mod tests;
