@@ -275,6 +275,7 @@ impl<S: Send + Sync + 'static> App<S> {
             RunError::Routes(last)
         })?;
         let served = serve(&service, &post).map_err(RunError::Start);
+        drop(found.page_fd);
         if let Some(path) = found.made {
             // Another process may have replaced or removed it already.
             let _ = std::fs::remove_file(path);

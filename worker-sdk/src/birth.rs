@@ -34,6 +34,9 @@ pub(crate) const DEFAULT_ADDRESS: &str = "127.0.0.1:4000";
 pub(crate) struct Found {
     pub(crate) listeners: Vec<Listener>,
     pub(crate) page: Page,
+    /// Where the page came from. It stays open, at its number: a daemon that has lost its own
+    /// takes it back from there, as it does with the listening sockets.
+    pub(crate) page_fd: Option<OwnedFd>,
     pub(crate) voice: Option<Voice>,
     pub(crate) watchdog: Option<Duration>,
     pub(crate) mount: Option<String>,
@@ -75,6 +78,7 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
     let found = Found {
         listeners: Vec::new(),
         page: Page::create().map_err(BirthError::NoPage)?.0,
+        page_fd: None,
         watchdog: voice.is_some().then(watchdog).flatten(),
         voice,
         mount: None,
@@ -102,16 +106,17 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
 }
 
 fn of_worker(birth: Birth) -> Result<Found, BirthError> {
-    let page = match birth.page_fd {
-        Some(number) => {
-            let fd = take(number)?;
-            Page::open(&fd).map_err(|source| BirthError::Page { number, source })?
+    let page_fd = birth.page_fd.map(take).transpose()?;
+    let page = match (&page_fd, birth.page_fd) {
+        (Some(fd), Some(number)) => {
+            Page::open(fd).map_err(|source| BirthError::Page { number, source })?
         }
-        None => Page::create().map_err(BirthError::NoPage)?.0,
+        _ => Page::create().map_err(BirthError::NoPage)?.0,
     };
     Ok(Found {
         listeners: take_listeners(birth.listeners.len())?,
         page,
+        page_fd,
         voice: birth.notify_socket.as_deref().and_then(voice),
         watchdog: birth.watchdog,
         mount: birth.mount,

@@ -19,10 +19,11 @@ use scgi_protocol::page::{Phase, now_ns};
 use scgi_protocol::scgi::{self, Head, HeadError};
 
 use crate::body::{Body, BodyEnd};
+use crate::clues::Clues;
 use crate::log;
 use crate::place::Place;
 use crate::reply::{self, Buffers, Fault, Outlet, may_block};
-use crate::request::{Request, method};
+use crate::request::Request;
 use crate::service::Service;
 use crate::stamp;
 use crate::tally::Record;
@@ -145,6 +146,17 @@ struct Arrived<'r> {
     taken: usize,
 }
 
+/// How a request ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// The client was sent a whole response.
+    Answered,
+    /// The client was sent the beginning of one, and can tell.
+    Cut,
+    /// The client went away.
+    Gone,
+}
+
 /// One request and its reply.
 struct Exchange<'r, S> {
     service: &'r Service<S>,
@@ -156,27 +168,29 @@ impl<'r, S> Exchange<'r, S> {
     fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> u64 {
         let Arrived { head, rest, taken } = arrived;
         let Self { service, wire, record } = *self;
-        self.begin(head, since_ns);
-        let place = Place::of(head, service.mount.as_deref());
+        let clues = Clues::of(head);
+        self.begin(head, &clues, since_ns);
+        let method = clues.method();
+        let place = Place::of(&clues, service.mount.as_deref());
         let patience = service.limits.body_timeout;
         let body = Body::new(wire, rest, head.content_length(), patience, record);
         let state = &service.state;
-        let mut request = Request { head, place: &place, params: None, body, state };
-        let head_only = method(head) == "HEAD";
+        let mut request = Request { head, method, place: &place, params: None, body, state };
+        let head_only = method == "HEAD";
         let mut outlet = Outlet::new(wire, buffers, service.limits.write_timeout, head_only);
 
-        let aborted = self.answer(&mut request, &mut outlet);
+        let ending = self.answer(&mut request, &mut outlet);
 
         let body = &mut request.body;
         let ended_ns = now_ns();
         let end = End {
             status: outlet.status(),
-            aborted,
+            aborted: ending == Ending::Gone,
             bytes_in: taken as u64 + body.received(),
             bytes_out: outlet.sent_bytes(),
             took_ns: ended_ns.saturating_sub(since_ns),
         };
-        if body.leaves_rest() && !aborted {
+        if body.leaves_rest() && ending == Ending::Answered {
             wire.finish();
             body.discard(service.limits.discard_bytes, service.limits.discard_timeout);
         }
@@ -184,14 +198,12 @@ impl<'r, S> Exchange<'r, S> {
         ended_ns
     }
 
-    fn begin(&self, head: &Head<'_>, since_ns: u64) {
-        let uri = ["REQUEST_URI", "DOCUMENT_URI", "PATH_INFO"];
-        let uri = uri.iter().find_map(|name| head.get(name)).unwrap_or(b"/");
-        self.record.begin(since_ns, method(head).as_bytes(), uri);
+    fn begin(&self, head: &Head<'_>, clues: &Clues<'_>, since_ns: u64) {
+        self.record.begin(since_ns, clues.method().as_bytes(), clues.uri());
         if !head.leniencies().is_none() {
             self.record.lenient();
         }
-        if let Some(stamp) = head.get("HTTP_X_REQUEST_START") {
+        if let Some(stamp) = clues.request_start {
             let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
             if let Some(waited) = stamp::waited(stamp, now) {
                 self.record.waited(waited);
@@ -199,22 +211,23 @@ impl<'r, S> Exchange<'r, S> {
         }
     }
 
-    /// Runs the handler and sends what it answers. Returns whether the client went away.
-    fn answer<'o>(&'o self, request: &mut Request<'o, S>, outlet: &mut Outlet<'_>) -> bool
+    /// Runs the handler and sends what it answers, or what there is to say if it fails.
+    fn answer<'o>(&'o self, request: &mut Request<'o, S>, outlet: &mut Outlet<'_>) -> Ending
     where
         'r: 'o,
     {
         let head = request.head;
         let tried = catch_unwind(AssertUnwindSafe(|| self.try_answer(request, outlet)));
         let fault = match tried {
-            Ok(Ok(())) => return request.body.end() == BodyEnd::Gone,
-            Ok(Err(Fault::Client)) => return true,
+            Ok(Ok(())) if request.body.end() == BodyEnd::Gone => return Ending::Gone,
+            Ok(Ok(())) => return Ending::Answered,
+            Ok(Err(Fault::Client)) => return Ending::Gone,
             Ok(Err(Fault::Invalid(error))) => error.to_string(),
             Ok(Err(Fault::Handler(reason))) => reason,
             Err(panic) => format!("the handler panicked: {}", panic_text(&*panic)),
         };
         let status = match request.body.end() {
-            BodyEnd::Gone => return true,
+            BodyEnd::Gone => return Ending::Gone,
             BodyEnd::Silent => 408,
             BodyEnd::TooLong => 413,
             BodyEnd::Sound => {
@@ -224,9 +237,12 @@ impl<'r, S> Exchange<'r, S> {
         };
         if outlet.sent_bytes() > 0 {
             self.wire.spoil();
-            return false;
+            return Ending::Cut;
         }
-        outlet.reply(reply::plain(status), &mut request.body).is_err()
+        match outlet.reply(reply::plain(status), &mut request.body) {
+            Ok(()) => Ending::Answered,
+            Err(_) => Ending::Gone,
+        }
     }
 
     fn try_answer<'o>(
@@ -251,8 +267,8 @@ impl<'r, S> Exchange<'r, S> {
 
 /// What the request was, for a line of the log.
 fn described(head: &Head<'_>) -> String {
-    let uri = head.get("REQUEST_URI").or_else(|| head.get("PATH_INFO")).unwrap_or(b"/");
-    format!("{} {}", method(head).escape_default(), uri.escape_ascii())
+    let clues = Clues::of(head);
+    format!("{} {}", clues.method().escape_default(), clues.uri().escape_ascii())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

@@ -42,6 +42,7 @@
 mod app;
 mod birth;
 mod body;
+mod clues;
 mod connection;
 mod drain;
 mod environ;

@@ -8,7 +8,8 @@
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode;
-use scgi_protocol::scgi::Head;
+
+use crate::clues::Clues;
 
 /// The URL's path in two parts, both decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,37 +20,16 @@ pub(crate) struct Place<'r> {
     pub(crate) path: Cow<'r, str>,
 }
 
-/// The variables a place is made of.
-#[derive(Clone, Copy, Debug, Default)]
-struct Clues<'r> {
-    request_uri: Option<&'r [u8]>,
-    document_uri: Option<&'r [u8]>,
-    script_name: Option<&'r [u8]>,
-    path_info: Option<&'r [u8]>,
-}
-
 impl<'r> Place<'r> {
     /// The place a head speaks of; `mount` is where the configuration says the app is.
-    pub(crate) fn of(head: &'r Head<'_>, mount: Option<&'r str>) -> Self {
-        Self::from_clues(
-            Clues {
-                request_uri: head.get("REQUEST_URI"),
-                document_uri: head.get("DOCUMENT_URI"),
-                script_name: head.get("SCRIPT_NAME"),
-                path_info: head.get("PATH_INFO"),
-            },
-            mount,
-        )
-    }
-
-    fn from_clues(clues: Clues<'r>, mount: Option<&'r str>) -> Self {
+    pub(crate) fn of(clues: &Clues<'r>, mount: Option<&'r str>) -> Self {
         match (mount, clues.path_info) {
-            (Some(mount), _) => Self::under(mount.trim_end_matches('/'), clues.whole()),
+            (Some(mount), _) => Self::under(mount.trim_end_matches('/'), whole(clues)),
             (None, Some(_)) => Self {
                 mount: text(clues.script_name.unwrap_or_default()),
-                path: rooted(clues.own_path()),
+                path: rooted(own_path(clues)),
             },
-            (None, None) => Self { mount: Cow::Borrowed(""), path: rooted(clues.whole()) },
+            (None, None) => Self { mount: Cow::Borrowed(""), path: rooted(whole(clues)) },
         }
     }
 
@@ -66,34 +46,32 @@ impl<'r> Place<'r> {
     }
 }
 
-impl<'r> Clues<'r> {
-    /// The whole path of the URL, decoded and without dot segments.
-    ///
-    /// `DOCUMENT_URI`, or `SCRIPT_NAME` and `PATH_INFO` together, have been through the front
-    /// end's own checks; `REQUEST_URI` is what the client wrote.
-    fn whole(self) -> Cow<'r, str> {
-        match (self.document_uri, self.script_name, self.request_uri) {
-            (Some(decoded), _, _) => text(decoded),
-            (None, Some(script_name), _) => match self.path_info {
-                Some(_) => text(script_name) + self.own_path(),
-                None => text(script_name),
-            },
-            (None, None, Some(raw)) if self.path_info.is_none() => {
-                Cow::Owned(without_dots(&decoded(path_of(raw))))
-            }
-            (None, None, _) => self.own_path(),
+/// The whole path of the URL, decoded and without dot segments.
+///
+/// `DOCUMENT_URI`, or `SCRIPT_NAME` and `PATH_INFO` together, have been through the front end's
+/// own checks; `REQUEST_URI` is what the client wrote.
+fn whole<'r>(clues: &Clues<'r>) -> Cow<'r, str> {
+    match (clues.document_uri, clues.script_name, clues.request_uri) {
+        (Some(decoded), _, _) => text(decoded),
+        (None, Some(script_name), _) => match clues.path_info {
+            Some(_) => text(script_name) + own_path(clues),
+            None => text(script_name),
+        },
+        (None, None, Some(raw)) if clues.path_info.is_none() => {
+            Cow::Owned(without_dots(&decoded(path_of(raw))))
         }
+        (None, None, _) => own_path(clues),
     }
+}
 
-    /// `PATH_INFO`, decoded.
-    ///
-    /// It is decoded already, except where mod_proxy_scgi cuts it off the end of the raw URI.
-    fn own_path(self) -> Cow<'r, str> {
-        let path_info = self.path_info.unwrap_or_default();
-        let still_encoded = path_info.contains(&b'%')
-            && self.request_uri.is_some_and(|raw| path_of(raw).ends_with(path_info));
-        if still_encoded { decoded(path_info) } else { text(path_info) }
-    }
+/// `PATH_INFO`, decoded.
+///
+/// It is decoded already, except where mod_proxy_scgi cuts it off the end of the raw URI.
+fn own_path<'r>(clues: &Clues<'r>) -> Cow<'r, str> {
+    let path_info = clues.path_info.unwrap_or_default();
+    let still_encoded = path_info.contains(&b'%')
+        && clues.request_uri.is_some_and(|raw| path_of(raw).ends_with(path_info));
+    if still_encoded { decoded(path_info) } else { text(path_info) }
 }
 
 /// The path in a request target: without `http://host` before it and the query behind it.
@@ -155,8 +133,8 @@ mod tests {
     fn place(clues: [&'static str; 4], mount: Option<&'static str>) -> (String, String) {
         let [request_uri, document_uri, script_name, path_info] =
             clues.map(|clue| (clue != "-").then_some(clue.as_bytes()));
-        let clues = Clues { request_uri, document_uri, script_name, path_info };
-        let Place { mount, path } = Place::from_clues(clues, mount);
+        let clues = Clues { request_uri, document_uri, script_name, path_info, ..Clues::default() };
+        let Place { mount, path } = Place::of(&clues, mount);
         (mount.into_owned(), path.into_owned())
     }
 

@@ -17,6 +17,7 @@ use crate::query;
 /// Reading it reads the body: it implements [`Read`].
 pub struct Request<'r, S = ()> {
     pub(crate) head: &'r Head<'r>,
+    pub(crate) method: &'r str,
     pub(crate) place: &'r Place<'r>,
     pub(crate) params: Option<matchit::Params<'r, 'r>>,
     pub(crate) body: Body<'r>,
@@ -31,7 +32,7 @@ impl<'r, S> Request<'r, S> {
 
     /// The method; `GET` if the front end sent none, as health checks do.
     pub fn method(&self) -> &'r str {
-        method(self.head)
+        self.method
     }
 
     /// The path inside the app, decoded: begins with `/`, without the mount and the query.
@@ -133,11 +134,6 @@ impl<S> fmt::Debug for Request<'_, S> {
             .field("body", body)
             .finish_non_exhaustive()
     }
-}
-
-/// The method a head asks for.
-pub(crate) fn method<'h>(head: &'h Head<'_>) -> &'h str {
-    head.get_str("REQUEST_METHOD").filter(|method| !method.is_empty()).unwrap_or("GET")
 }
 
 /// Whether `variable` is how CGI calls the header `name`.

@@ -7,7 +7,7 @@ use scgi_protocol::scgi;
 use crate::environ::environ;
 use crate::limits::Limits;
 use crate::reply;
-use crate::request::{Request, method};
+use crate::request::Request;
 use crate::response::Response;
 use crate::route::{Found, Routes};
 use crate::tally::Tally;
@@ -28,7 +28,7 @@ impl<S> Service<S> {
         if self.routes.is_empty() {
             return environ(request);
         }
-        match self.routes.find(method(request.head), &request.place.path) {
+        match self.routes.find(request.method, &request.place.path) {
             Found::Handler(handler, params) => {
                 request.params = params;
                 handler(request)

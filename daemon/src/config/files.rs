@@ -23,11 +23,15 @@ const READABLE: &str = "the user who runs scgid must be able to read it";
 ///
 /// None is named and none exists.
 pub fn find(named: Option<&Path>) -> Result<PathBuf, Problems> {
-    let usual = || PLACES.iter().map(Path::new).find(|path| path.exists());
-    named.or_else(usual).map(Path::to_owned).ok_or_else(|| {
+    named.map_or_else(|| first_of(&PLACES), |named| Ok(named.to_owned()))
+}
+
+fn first_of(places: &[&str]) -> Result<PathBuf, Problems> {
+    let there = places.iter().map(Path::new).find(|path| path.exists());
+    there.map(Path::to_owned).ok_or_else(|| {
         let mut findings = Findings::default();
         findings.push(
-            Finding::anywhere(format!("there is no configuration at {}", PLACES.join(" or ")))
+            Finding::anywhere(format!("there is no configuration at {}", places.join(" or ")))
                 .hint("`scgid init` writes one to start from; `scgid demo` needs none"),
         );
         Problems::new("the usual places", findings, Sources::default())
@@ -124,6 +128,19 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_file_that_exists_is_the_one_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name).display().to_string();
+        let (none, first, second) = (place("none"), place("first"), place("second"));
+        fs::write(&first, "").unwrap();
+        fs::write(&second, "").unwrap();
+
+        assert_eq!(first_of(&[&none, &first, &second]).unwrap(), Path::new(&first));
+        let told = first_of(&["./none", "/none"]).unwrap_err().list().remove(0);
+        assert_eq!(told.message, "there is no configuration at ./none or /none");
+    }
 
     #[test]
     fn a_star_is_any_letters_and_a_question_mark_is_one() {

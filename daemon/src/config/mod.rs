@@ -9,7 +9,10 @@
 //! bound elsewhere, and whoever fails to bind one says so through [`Sources::problem`].
 
 mod advice;
+mod bound;
 mod check;
+mod command;
+mod describe;
 mod fault;
 mod files;
 mod kinds;

@@ -7,9 +7,10 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::kinds::{
-    Apps, Bound, Defaults, Endpoint, Listen, Metrics, OneOrMany, Program, Ready, Variables, Workers,
-};
+use super::bound::Bound;
+use super::command::{Program, Variables};
+use super::describe;
+use super::kinds::{Apps, Defaults, Endpoint, Listen, Metrics, OneOrMany, Ready, Workers};
 use super::problem::Findings;
 use super::read::{self, Keys, Read, Said, Shape, shape};
 use super::scalar::{DAY, Flag, HOUR, Mode, SECOND, Size, Span, Text, Whole, Word};

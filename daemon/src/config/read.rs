@@ -6,9 +6,6 @@
 
 use std::collections::BTreeMap;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde_json::{Map, Value as Json};
-
 use super::advice;
 use super::problem::{Finding, Findings};
 use super::sources::Where;
@@ -160,23 +157,6 @@ fn explained(key: &str, about: &str) -> String {
     format!("`{key}`: {first}{}", letters.as_str())
 }
 
-/// The schema of a mapping with these properties and no others.
-pub(super) fn object(about: &str, properties: &Map<String, Json>) -> Schema {
-    json_schema!({
-        "type": "object",
-        "description": about.trim(),
-        "properties": properties,
-        "additionalProperties": false,
-    })
-}
-
-/// The schema of one property, with what its doc comment says.
-pub(super) fn property<T: JsonSchema>(about: &str, generator: &mut SchemaGenerator) -> Json {
-    let mut schema = generator.subschema_for::<T>();
-    schema.insert("description".to_owned(), about.trim().into());
-    schema.to_value()
-}
-
 /// The name of a key, whose field may be spelled as a raw identifier.
 pub(super) const fn key(field: &'static str) -> &'static str {
     match field.as_bytes() {
@@ -224,9 +204,9 @@ macro_rules! shape {
                 let mut properties = serde_json::Map::new();
                 $( properties.insert(
                     read::key(stringify!($field)).to_owned(),
-                    read::property::<$type>(concat!($($doc),+), generator),
+                    describe::property::<$type>(concat!($($doc),+), generator),
                 ); )+
-                read::object(concat!($($about),+), &properties)
+                describe::object(concat!($($about),+), &properties)
             }
         }
     };

@@ -108,7 +108,10 @@ impl Reading {
         let text = &self.sources.text(file).content;
         let read = match illegible {
             Some(start) => {
-                let said = Where { spot: Spot { file, start, end: start + 1 }, path: "".into() };
+                let said = Where {
+                    spot: Spot { file, start, end: start + '\u{fffd}'.len_utf8() },
+                    path: "".into(),
+                };
                 let finding = Finding::at(&said, "this byte is not UTF-8");
                 Err(Box::new(finding.hint("save the file as UTF-8")))
             }

@@ -48,11 +48,7 @@ fn excerpt<'a>(
     let first = spots().map(|spot| spot.start).min().unwrap_or_default();
     let last = spots().map(|spot| spot.end).max().unwrap_or_default();
     let window = window(&text.content, first..last);
-    let inside = |spot: Spot| {
-        let start = text.content.floor_char_boundary(spot.start.clamp(window.start, window.end));
-        let end = text.content.ceil_char_boundary(spot.end.clamp(start, window.end));
-        start - window.start..end - window.start
-    };
+    let inside = |spot: Spot| spot.start - window.start..spot.end - window.start;
     let line = text.content[..window.start].matches('\n').count() + 1;
     let mut snippet =
         Snippet::source(&text.content[window.clone()]).line_start(line).path(text.name.as_str());
@@ -69,8 +65,8 @@ fn excerpt<'a>(
 fn window(text: &str, marks: Range<usize>) -> Range<usize> {
     let line_start = |at: usize| text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line_end = |at: usize| text[at..].find('\n').map_or(text.len(), |newline| at + newline);
-    let mut start = line_start(text.floor_char_boundary(marks.start));
-    let mut end = line_end(text.ceil_char_boundary(marks.end.max(marks.start)));
+    let mut start = line_start(marks.start);
+    let mut end = line_end(marks.end);
     for _ in 0..AROUND {
         start = line_start(start.saturating_sub(1));
         end = line_end((end + 1).min(text.len()));

@@ -3,11 +3,11 @@
 //! Each knows how it is read, what it is called in a refusal, and its JSON Schema. Bounds are part
 //! of the type, so a shape says them once.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::json_schema;
 
+use super::describe::described;
 use super::problem::{Finding, Findings};
 use super::read::{Read, shortened, unwanted, wanted};
 use super::yaml::{Form, Node, Value};
@@ -34,6 +34,13 @@ pub(super) struct Flag(pub(super) bool);
 /// A whole number from `MIN` to `MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) i64);
+
+impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+    /// The number in a type that holds everything from `MIN` to `MAX`.
+    pub(super) fn to<T: TryFrom<i64>>(self) -> T {
+        T::try_from(self.0).ok().expect("the bounds fit the type they are made for")
+    }
+}
 
 /// A duration of `MIN` to `MAX` milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -221,41 +228,24 @@ impl Read for Mode {
     }
 }
 
-/// Gives a scalar type its JSON Schema, written out wherever it is used.
-macro_rules! schema {
-    ($type:ty $(where $(const $bound:ident: $kind:ty),+)? => $schema:tt) => {
-        impl$(<$(const $bound: $kind),+>)? JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn inline_schema() -> bool {
-                true
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!($schema)
-            }
-        }
-    };
-}
-
-schema! { Word => {"type": ["string", "number", "boolean"]} }
-schema! { Text => {"type": "string", "minLength": 1} }
-schema! { Flag => {"type": "boolean"} }
-schema! { Whole<MIN, MAX> where const MIN: i64, const MAX: i64 => {
+described! { Word, _ => json_schema!({ "type": ["string", "number", "boolean"] }) }
+described! { Text, _ => json_schema!({ "type": "string", "minLength": 1 }) }
+described! { Flag, _ => json_schema!({ "type": "boolean" }) }
+described! { Whole<MIN, MAX> where [const MIN: i64, const MAX: i64], _ => json_schema!({
     "type": "integer", "minimum": MIN, "maximum": MAX
-} }
-schema! { Span<MIN, MAX> where const MIN: u64, const MAX: u64 => {
+}) }
+described! { Span<MIN, MAX> where [const MIN: u64, const MAX: u64], _ => json_schema!({
     "type": "string",
     "pattern": "^ *([0-9]+(\\.[0-9]+)? *(ns|us|µs|ms|s|m|h|d|w|[a-z]{3,}) *)+$",
     "examples": ["30s", "1m30s", "250ms"]
-} }
-schema! { Size => {
+}) }
+described! { Size, _ => json_schema!({
     "anyOf": [
-        {"type": "integer", "minimum": 0},
-        {"type": "string", "pattern": "^[0-9]+ *(B|[Kk]|[KMGT]iB|[MGT])?$"}
+        { "type": "integer", "minimum": 0 },
+        { "type": "string", "pattern": "^[0-9]+ *(B|[Kk]|[KMGT]iB|[MGT])?$" }
     ],
     "examples": ["64M", "1GiB"]
-} }
-schema! { Mode => {"type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0660"]} }
+}) }
+described! { Mode, _ => json_schema!({
+    "type": "string", "pattern": "^0?[0-7]{3}$", "examples": ["0660"]
+}) }

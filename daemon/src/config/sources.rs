@@ -12,7 +12,7 @@ use scgi_protocol::control::{ConfigProblem, Place};
 use super::problem::{Finding, Paint};
 use super::render;
 
-/// A stretch of one text, in bytes.
+/// A stretch of one text, in bytes, from character to character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Spot {
     /// Which text, by the order of reading.
@@ -46,7 +46,7 @@ pub(super) struct Text {
 impl Text {
     /// The line and column of a byte, both from 1, the column in characters.
     pub(super) fn place(&self, byte: usize) -> Place {
-        let before = &self.content[..self.content.floor_char_boundary(byte)];
+        let before = &self.content[..byte];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         Place {

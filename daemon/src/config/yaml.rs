@@ -87,7 +87,6 @@ fn options() -> Options {
             max_aliases: 1_000,
             max_total_scalar_bytes: 4 * 1024 * 1024,
         },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         reject_unsupported_tags: true,
         strict_booleans: true,

@@ -2,14 +2,14 @@
 //!
 //! | file | answers |
 //! |---|---|
-//! | [`apps`] | what the apps are doing; orders to one of them |
-//! | [`site`] | the daemon as a whole, its configuration, its end |
-//! | [`operations`] | what became of an order |
-//! | [`events`], [`logs`] | what happened and what workers wrote; once or as it comes ([`sse`]) |
-//! | [`openapi`] | all of this, for machines |
+//! | `apps` | what the apps are doing; orders to one of them |
+//! | `site` | the daemon as a whole, its configuration, its end |
+//! | `operations` | what became of an order |
+//! | `events`, `logs` | what happened and what workers wrote; once or as it comes (`sse`) |
+//! | `openapi` | all of this, for machines |
 //!
-//! [`door`] says who may ask, [`body`] what may be sent, [`problem`] how a refusal looks, [`view`]
-//! turns what the daemon knows into the words of the contract, [`serve`] holds the connections.
+//! `door` says who may ask, `body` what may be sent, `problem` how a refusal looks, `view`
+//! turns what the daemon knows into the words of the contract, `serve` holds the connections.
 //!
 //! Nothing here decides anything. Reading never asks the loop: it looks at what the loop last
 //! posted, at the journal and at the pages. Only an order goes through the [`Handle`].
@@ -142,10 +142,14 @@ fn router(room: Arc<Room>) -> Router {
     let routes = ROUTES
         .iter()
         .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
-    routes
+    let routes = routes
         .fallback(problem::nowhere)
         .layer(from_fn(body::take))
         .layer(from_fn_with_state(Arc::clone(&room), door::guard))
-        .layer(from_fn(problem::dress))
-        .with_state(room)
+        .with_state(room);
+    // A router of its own: what methods are allowed is added outside the layers of the first.
+    Router::new().fallback_service(routes).layer(from_fn(problem::dress))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //!
 //! A task for each. What a client does wrong ends its own connection and nothing else.
 
+use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -83,7 +84,7 @@ async fn accept(listener: &UnixListener) -> UnixStream {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
             Err(error) => {
-                warn!(%error, "control connection not accepted");
+                warn!(error = &error as &dyn Error, "control connection not accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -117,7 +118,7 @@ async fn converse(stream: UnixStream, router: Router, closing: watch::Receiver<b
         }
     };
     if let Err(error) = ended {
-        let error = &error as &dyn std::error::Error;
+        let error = &error as &dyn Error;
         debug!(error, uid = peer.uid, pid = peer.pid, "control connection failed");
     }
 }

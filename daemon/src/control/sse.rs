@@ -42,7 +42,7 @@ pub(super) fn respond<T: Entry + Serialize + Send + Sync + 'static>(
     name: fn(&T) -> &str,
 ) -> Result<Response, Refused> {
     let permit = Arc::clone(&room.streams).try_acquire_owned().map_err(|_| Refused::busy())?;
-    let messages = batches
+    let messages = until(batches, closed(room.closing.clone()))
         .flat_map(move |batch| {
             let _held_as_long_as_the_stream = &permit;
             let missed = (batch.missed > 0).then(|| {
@@ -56,7 +56,22 @@ pub(super) fn respond<T: Entry + Serialize + Send + Sync + 'static>(
             });
             stream::iter(missed.into_iter().chain(entries))
         })
-        .map(Ok::<_, Infallible>)
-        .take_until(Box::pin(closed(room.closing.clone())));
+        .map(Ok::<_, Infallible>);
     Ok(Sse::new(messages).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response())
+}
+
+/// What `batches` bring until `end`, what has happened right before it included.
+fn until<T: Send + 'static>(
+    batches: impl Stream<Item = T> + Send + 'static,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> impl Stream<Item = T> + Send + 'static {
+    let both = (Box::pin(batches), Box::pin(end));
+    stream::unfold(both, async |(mut batches, mut end)| {
+        let batch = tokio::select! {
+            biased;
+            batch = batches.next() => batch,
+            () = &mut end => None,
+        };
+        Some((batch?, (batches, end)))
+    })
 }

@@ -4,7 +4,7 @@
 //! number per app and by their bytes in total, where the app that holds most gives way first, so
 //! that a chatty app cannot push out what a quiet one said.
 //!
-//! [`ring`] is what things are kept in, [`follow`] how somebody waits for more, [`tale`] how a
+//! `ring` is what things are kept in, `follow` how somebody waits for more, `tale` how a
 //! note of the core becomes words for a person.
 
 mod follow;

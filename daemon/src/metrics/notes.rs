@@ -16,21 +16,27 @@ use crate::supervisor::{About, Cause, Note, Pid, Role};
 /// What a note adds to the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Count<'a> {
-    /// A worker of the app's program is no more.
-    Exit(&'a AppName, Cause),
-    /// A pause before another attempt.
-    Backoff(&'a AppName),
-    /// The app is no more, and its counts with it.
-    Forget(&'a AppName),
-    /// An operation has ended.
+    /// Something about an app.
+    App(&'a AppName, AppCount),
+    /// An operation has ended, and how.
     Operation(Verb, &'static str),
 }
 
-/// What was counted of notes.
+/// What a note adds to the counts of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AppCount {
+    /// A worker of its program is no more.
+    Exit(Cause),
+    /// A pause before another attempt.
+    Backoff,
+    /// It is no more, and its counts with it.
+    Forget,
+}
+
+/// What was counted of every app's notes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tallies {
     apps: BTreeMap<AppName, Tally>,
-    operations: BTreeMap<(&'static str, &'static str), u64>,
 }
 
 /// What was counted of one app's notes.
@@ -59,25 +65,14 @@ impl Tallies {
         self.apps.get(app).copied().unwrap_or_default()
     }
 
-    /// Operations that ended, by verb and result.
-    pub(super) fn operations(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        self.operations.iter().map(|((verb, result), count)| (*verb, *result, *count))
-    }
-
     /// Adds to the counts.
-    pub(super) fn add(&mut self, count: Count<'_>) {
+    pub(super) fn add(&mut self, app: &AppName, count: AppCount) {
+        let tally = self.apps.entry(app.clone()).or_default();
         match count {
-            Count::Exit(app, cause) => self.of(app).count_exit(cause),
-            Count::Backoff(app) => self.of(app).backoffs += 1,
-            Count::Forget(app) => drop(self.apps.remove(app)),
-            Count::Operation(verb, result) => {
-                *self.operations.entry((verb.as_str(), result)).or_default() += 1;
-            }
+            AppCount::Exit(cause) => tally.count_exit(cause),
+            AppCount::Backoff => tally.backoffs += 1,
+            AppCount::Forget => drop(self.apps.remove(app)),
         }
-    }
-
-    fn of(&mut self, app: &AppName) -> &mut Tally {
-        self.apps.entry(app.clone()).or_default()
     }
 }
 
@@ -88,11 +83,12 @@ pub(super) fn log(note: &Note) -> Option<Count<'_>> {
         Note::WorkerReady { about, pid, took } => log_ready(about, *pid, *took),
         Note::WorkerKilled { about, cause, after } => log_killed(about, *cause, *after),
         Note::WorkerGone { about, cause, how, lived } => {
-            count = (about.role == Role::App).then_some(Count::Exit(&about.app, *cause));
+            let exit = Count::App(&about.app, AppCount::Exit(*cause));
+            count = (about.role == Role::App).then_some(exit);
             log_gone(about, *cause, how, *lived);
         }
         Note::BackingOff { app, pause, deaths } => {
-            count = Some(Count::Backoff(app));
+            count = Some(Count::App(app, AppCount::Backoff));
             let pause_ms = pause.as_millis();
             warn!(%app, deaths, pause_ms, "pausing before the next worker is started");
         }
@@ -107,7 +103,7 @@ pub(super) fn log(note: &Note) -> Option<Count<'_>> {
         Note::Resized { app, from, to } => info!(%app, from, to, "pool resized"),
         Note::Added { app } => info!(%app, "app added"),
         Note::Removed { app } => {
-            count = Some(Count::Forget(app));
+            count = Some(Count::App(app, AppCount::Forget));
             info!(%app, "app removed");
         }
         Note::Stopped { app } => info!(%app, "app stopped"),
@@ -218,7 +214,9 @@ mod tests {
     }
 
     fn tell(tallies: &mut Tallies, note: &Note) {
-        log(note).into_iter().for_each(|count| tallies.add(count));
+        if let Some(Count::App(app, count)) = log(note) {
+            tallies.add(app, count);
+        }
     }
 
     #[derive(Clone, Default)]
@@ -283,12 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn operations_are_counted_by_what_became_of_them() {
-        let mut tallies = Tallies::default();
+    fn an_operation_is_counted_when_it_ends_by_what_became_of_it() {
+        let notes = notes();
 
-        notes().iter().for_each(|note| tell(&mut tallies, note));
+        let counts = notes.iter().filter_map(log);
+        let ended = counts.filter(|count| matches!(count, Count::Operation(..)));
 
-        let counted: Vec<_> = tallies.operations().collect();
-        assert_eq!(counted, [("reload", "done", 1), ("reload", "failed", 1)]);
+        let expected = ["done", "failed"].map(|result| Count::Operation(Verb::Reload, result));
+        assert_eq!(ended.collect::<Vec<_>>(), expected);
     }
 }

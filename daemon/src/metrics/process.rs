@@ -6,6 +6,9 @@ use std::time::Duration;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::time::{ClockId, clock_gettime};
 
+use super::names;
+use super::samples::Samples;
+
 /// What the daemon's own process uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Usage {
@@ -31,6 +34,23 @@ impl Usage {
             virtual_bytes: kibibytes(&status, "VmSize:"),
             open_fds: open_fds(),
             max_fds: getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft),
+        }
+    }
+}
+
+impl Usage {
+    /// Writes it to the end of `text`.
+    pub(super) fn write(&self, text: &mut String) {
+        let Self { cpu, resident_bytes, virtual_bytes, open_fds, max_fds } = *self;
+        let mut whole = |family, number: Option<u64>| {
+            number.into_iter().for_each(|number| Samples::of(family, text).count(&[], number));
+        };
+        whole(&names::PROCESS_RESIDENT, resident_bytes);
+        whole(&names::PROCESS_VIRTUAL, virtual_bytes);
+        whole(&names::PROCESS_OPEN_FDS, open_fds);
+        whole(&names::PROCESS_MAX_FDS, max_fds);
+        if let Some(cpu) = cpu {
+            Samples::of(&names::PROCESS_CPU, text).put(&[], cpu.as_secs_f64());
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Row {
 }
 
 /// How one family is read off an app.
-type Read = fn(&Row, &mut Samples);
+type Read = fn(&Row, &mut Samples<'_>);
 
 /// The families that are told of each app, in the order of the catalogue.
 pub(super) static FAMILIES: [(&Family, Read); 27] = [

@@ -60,6 +60,9 @@ impl Pool {
             let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
             let worker = self.workers.get_mut(&id).expect("its number was just listed");
             worker.catch_up(&spec, turn.now, turn.out);
+            if self.hurried {
+                worker.hurry(turn.now);
+            }
             worker.repeat(&spec, turn.now, turn.out);
             if let Some((cause, after)) = worker.expire(turn.now, turn.out) {
                 let asked = worker.leaving.is_some();
@@ -270,11 +273,17 @@ impl Pool {
             self.demand.looked();
             turn.out.push(Action::Sample { app: self.name().clone() });
         }
+        let bounds = self.bounds();
+        if self.demand.target() > bounds.min {
+            // Nobody tells when the last request is done.
+            self.demand.look_by(turn.now + bounds.idle_timeout.max(LOOK));
+        }
         if self.watching || self.demand.look_at().is_some_and(|at| at <= turn.now + LOOK) {
+            self.watch_at = None;
             return;
         }
         let asleep = self.taken().is_empty() && self.demand.target() == 0;
-        let pause = if self.bounds().is_fixed() { LOOK_FIXED } else { LOOK };
+        let pause = if bounds.is_fixed() { LOOK_FIXED } else { LOOK };
         let due = if asleep { turn.now } else { turn.now + pause };
         let at = self.watch_at.map_or(due, |at| at.min(due));
         self.watching = at <= turn.now;
@@ -295,6 +304,10 @@ impl Pool {
             let app = self.name().clone();
             turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
         }
+        if self.is_leaving() && self.workers.is_empty() {
+            // Nothing serves any more that one could fall back to.
+            self.fallback = None;
+        }
         self.release(rolled, turn);
         let (from, to) = (self.told_target, self.demand.target());
         if from != to {
@@ -307,32 +320,26 @@ impl Pool {
             if ill && state.is_well() {
                 turn.out.push(Action::Tell(Note::Recovered { app: self.name().clone() }));
             }
+            if state == AppState::Stopped && !self.removed && !self.shutdown {
+                turn.out.push(Action::Tell(Note::Stopped { app: self.name().clone() }));
+            }
             (self.state, self.since) = (state, turn.now);
         }
     }
 
     /// Closes the listeners nobody needs any more.
     fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
-        let keep = match (self.is_leaving(), self.workers.is_empty()) {
-            (true, true) => None,
-            (true, false) => return,
-            (false, _) if rolled => Some(Arc::clone(&self.latest.spec)),
-            (false, _) => return,
+        let keep = match (self.is_leaving(), rolled) {
+            (true, _) if self.workers.is_empty() => None,
+            (false, true) => Some(Arc::clone(&self.latest.spec)),
+            (true, _) | (false, false) => return,
         };
-        let same = match (&keep, &self.open) {
-            (None, None) => true,
-            (Some(keep), Some(open)) => keep.listen == open.listen,
-            (None, Some(_)) | (Some(_), None) => false,
-        };
-        if same {
+        let needed = keep.as_ref().map(|spec| spec.listen.as_slice()).unwrap_or_default();
+        if self.open.iter().all(|listener| needed.contains(listener)) {
             return;
         }
-        self.open.clone_from(&keep);
-        let app = self.name().clone();
-        if keep.is_none() && !self.removed && !self.shutdown {
-            turn.out.push(Action::Tell(Note::Stopped { app: app.clone() }));
-        }
-        turn.out.push(Action::Release { app, keep });
+        self.open.retain(|listener| needed.contains(listener));
+        turn.out.push(Action::Release { app: self.name().clone(), keep });
     }
 
     /// When something is due here.

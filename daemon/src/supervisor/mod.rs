@@ -33,8 +33,8 @@ mod worker;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use scgi_protocol::control::{AppState, Seats, Verb, Wish};
-use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
+use scgi_protocol::control::{Verb, Wish};
+use scgi_protocol::name::{AppName, OperationId, WorkerId};
 
 use crate::spec::AppSpec;
 use converge::Turn;
@@ -121,11 +121,17 @@ impl Supervisor {
 
     /// What the pool of `app` shows of itself; `None` if there is none.
     pub fn view(&self, app: &AppName, now: Moment) -> Option<PoolView> {
-        if let Some((why, since)) = self.unprepared.get(app) {
-            return Some(unprepared(why, *since));
-        }
+        let unprepared = self.unprepared.get(app);
+        let Some(pool) = self.pools.get(app) else {
+            return unprepared.map(|(why, since)| PoolView::unprepared(why, *since));
+        };
         let operation = self.operations.values().find(|operation| operation.waits_for(app));
-        Some(self.pools.get(app)?.view(now, operation.map(|operation| operation.id)))
+        let mut view = pool.view(now, operation.map(|operation| operation.id));
+        if let Some((why, _)) = unprepared {
+            view.trouble
+                .get_or_insert_with(|| TroubleView::unprepared(why, "it runs on as it was; "));
+        }
+        Some(view)
     }
 
     /// The workers of `app` that accept connections.
@@ -149,6 +155,11 @@ impl Supervisor {
     /// Writes the fact down and returns whom it concerns.
     fn observe(&mut self, event: Event, now: Moment, out: &mut Vec<Action>) -> BTreeSet<AppName> {
         match event {
+            Event::Apply { operation, .. } if self.shutdown => {
+                let refused = Operation::new(operation, Verb::Apply, None, BTreeSet::new(), now);
+                self.begin(refused.failing("the daemon is stopping".to_owned()), out);
+                BTreeSet::new()
+            }
             Event::Apply { apps, unprepared, operation } => {
                 self.note_unprepared(unprepared, now, out);
                 self.apply(apps, operation, now, out)
@@ -203,7 +214,8 @@ impl Supervisor {
     ) -> BTreeSet<AppName> {
         let mut touched: BTreeSet<_> = self.unprepared.keys().cloned().collect();
         for (name, pool) in &mut self.pools {
-            if !apps.contains_key(name) {
+            // What cannot be taken over stays as it is.
+            if !apps.contains_key(name) && !self.unprepared.contains_key(name) {
                 pool.removed = true;
                 touched.insert(name.clone());
             }
@@ -220,7 +232,10 @@ impl Supervisor {
         }
         let waits_for =
             touched.iter().filter(|app| self.pools.contains_key(*app)).cloned().collect();
-        self.begin(Operation::new(id, Verb::Apply, None, waits_for, now), out);
+        let operation = Operation::new(id, Verb::Apply, None, waits_for, now);
+        let why = |(app, (why, _)): (&AppName, &(String, Moment))| format!("{app}: {why}");
+        let operation = self.unprepared.iter().map(why).fold(operation, Operation::failing);
+        self.begin(operation, out);
         touched
     }
 
@@ -257,9 +272,7 @@ impl Supervisor {
                 let again = std::mem::replace(&mut self.shutdown, true);
                 for pool in self.pools.values_mut() {
                     pool.shutdown = true;
-                    if again {
-                        pool.workers.values_mut().for_each(|worker| worker.hurry(now));
-                    }
+                    pool.hurried = again;
                 }
                 let apps: BTreeSet<_> = self.pools.keys().cloned().collect();
                 self.begin(Operation::new(id, Verb::Shutdown, None, apps.clone(), now), out);
@@ -293,7 +306,6 @@ impl Supervisor {
         if gone {
             let removed = !pool.shutdown;
             self.pools.remove(app);
-            out.push(Action::Release { app: app.clone(), keep: None });
             if removed {
                 out.push(Action::Tell(Note::Removed { app: app.clone() }));
             }
@@ -331,24 +343,5 @@ impl Supervisor {
             let note = Note::OperationEnded { operation: id, verb, app, failure };
             out.push(Action::Tell(note));
         }
-    }
-}
-
-fn unprepared(why: &str, since: Moment) -> PoolView {
-    PoolView {
-        spec: None,
-        state: AppState::Unprepared,
-        since,
-        wish: Wish::Run,
-        seats: Seats::default(),
-        generation: Generation(0),
-        restarts: 0,
-        trouble: Some(TroubleView {
-            cause: why.to_owned(),
-            next: "mend it, then `scgictl reload`".to_owned(),
-            retry_at: None,
-        }),
-        operation: None,
-        workers: Vec::new(),
     }
 }

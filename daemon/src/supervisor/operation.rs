@@ -42,6 +42,12 @@ impl Operation {
         Self { id, verb, app, since, waits_for, failures: Vec::new() }
     }
 
+    /// It fails in the end, whatever becomes of the apps it waits for.
+    pub(super) fn failing(mut self, why: String) -> Self {
+        self.failures.push(why);
+        self
+    }
+
     /// It waits for `app`.
     pub(super) fn waits_for(&self, app: &AppName) -> bool {
         self.waits_for.contains(app)
@@ -88,6 +94,9 @@ impl Operation {
                 }
             };
         };
+        if self.verb == Verb::Stop && pool.wish == Wish::Run && !pool.removed && !pool.shutdown {
+            return Verdict::Failed("the app was started meanwhile".to_owned());
+        }
         let leaving = self.verb == Verb::Stop || self.verb == Verb::Shutdown || pool.removed;
         if leaving {
             return match pool.workers.len() {

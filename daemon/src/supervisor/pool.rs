@@ -16,7 +16,10 @@ use super::moment::Moment;
 use super::restart::{Death, Toll, Trail};
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
-use crate::spec::{AppSpec, Change, Sizing};
+use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
+
+/// How long a relief worker that died is missed: it is our own, and has no reason to.
+const RELIEF_PAUSE: Duration = Duration::from_secs(5);
 
 /// One way of starting an app's workers, and how that went so far.
 #[derive(Clone, Debug)]
@@ -49,6 +52,8 @@ pub(super) struct Pool {
     pub(super) removed: bool,
     /// The daemon is on its way out.
     pub(super) shutdown: bool,
+    /// Nobody is waited for any more.
+    pub(super) hurried: bool,
     /// The bounds an operator asked for.
     pub(super) scaled: Option<(u16, u16)>,
     pub(super) demand: Demand,
@@ -61,8 +66,8 @@ pub(super) struct Pool {
     /// When another relief may be tried.
     pub(super) relief_not_before: Moment,
     pub(super) restarts: u64,
-    /// The listeners the shell holds open are those of this spec, or more.
-    pub(super) open: Option<Arc<AppSpec>>,
+    /// The listeners the shell holds open.
+    pub(super) open: BTreeSet<ListenSpec>,
     pub(super) state: AppState,
     pub(super) since: Moment,
 }
@@ -80,7 +85,7 @@ impl Pool {
     pub(super) fn new(spec: Arc<AppSpec>, now: Moment) -> Self {
         let demand = Demand::new(bounds(&spec.sizing, None));
         Self {
-            open: Some(Arc::clone(&spec)),
+            open: spec.listen.iter().cloned().collect(),
             latest: Launch::new(Generation(1), spec),
             fallback: None,
             workers: BTreeMap::new(),
@@ -88,6 +93,7 @@ impl Pool {
             restarting: false,
             removed: false,
             shutdown: false,
+            hurried: false,
             scaled: None,
             told_target: demand.target(),
             demand,
@@ -163,12 +169,18 @@ impl Pool {
     pub(super) fn applied(&mut self, spec: Arc<AppSpec>) {
         self.scaled = None;
         self.removed = false;
+        self.opened(&spec);
         match self.latest.spec.change_to(&spec) {
             Change::None => {}
             Change::Retune => self.latest.spec = spec,
             Change::Roll => self.next_generation(spec),
         }
         self.demand.keep_within(self.bounds());
+    }
+
+    /// The shell has opened what `spec` listens at, beside what was open.
+    fn opened(&mut self, spec: &AppSpec) {
+        self.open.extend(spec.listen.iter().cloned());
     }
 
     fn next_generation(&mut self, spec: Arc<AppSpec>) {
@@ -184,7 +196,7 @@ impl Pool {
         match order {
             AppOrder::Start => {
                 self.wish = Wish::Run;
-                self.open = Some(Arc::clone(&self.latest.spec));
+                self.opened(&Arc::clone(&self.latest.spec));
                 self.latest.trail.forgive();
             }
             AppOrder::Stop => self.wish = Wish::Stop,
@@ -315,8 +327,12 @@ impl Pool {
         now: Moment,
         out: &mut Vec<Action>,
     ) {
+        if self.is_leaving() {
+            // Nobody is going to be tried again.
+            return;
+        }
         if worker.role == Role::Relief {
-            self.relief_not_before = now + Duration::from_secs(1);
+            self.relief_not_before = now + RELIEF_PAUSE;
             return;
         }
         self.restarts += 1;

@@ -59,6 +59,11 @@ impl Demand {
         self.look_at
     }
 
+    /// The pool has to be looked at, at `at` if no sooner.
+    pub(super) fn look_by(&mut self, at: Moment) {
+        self.look_at.get_or_insert(at);
+    }
+
     /// The pool is being looked at.
     pub(super) fn looked(&mut self) {
         self.look_at = None;

@@ -179,9 +179,10 @@ impl Worker {
         let Life::Draining { pid, asked, repeat: repeat @ Some(_), .. } = &mut self.life else {
             return;
         };
-        let due = repeat.and_then(|at| REPEATS.get(at)).is_some_and(|&after| *asked + after <= now);
-        if due {
-            *repeat = repeat.map(|at| at + 1).filter(|&at| at < REPEATS.len());
+        // After a long sleep one request stands for all that are overdue.
+        let next = REPEATS.iter().position(|&after| *asked + after > now);
+        if next != *repeat {
+            *repeat = next;
             let signal = Signal::Stop(spec.timing.stop_signal);
             actions.push(Action::Signal { pid: *pid, signal });
         }

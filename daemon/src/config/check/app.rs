@@ -5,14 +5,13 @@ use scgi_protocol::name::AppName;
 use super::{Context, clash::Clashes, launch, listen, policy};
 use crate::config::problem::Finding;
 use crate::config::raw;
-use crate::config::read::Said;
 use crate::config::sources::Where;
 use crate::config::yaml::{Node, Value};
 use crate::spec::AppSpec;
 
 /// The spec of one app; `None` if a part of it is missing, and the findings say which.
 pub(super) fn spec(
-    name: &Said<AppName>,
+    name: &AppName,
     raw: &raw::App,
     clashes: &mut Clashes,
     context: &mut Context<'_>,
@@ -23,11 +22,11 @@ pub(super) fn spec(
     let timing = policy::timing(raw, context);
     let restart = policy::restart(raw.restart.as_ref(), context);
     Some(AppSpec {
-        name: name.value.clone(),
+        name: name.clone(),
         launch: launch?,
         listen: listen?,
         sizing: sizing?,
-        concurrency: raw.concurrency.as_ref().map_or(1, |said| policy::small(said.value.0)),
+        concurrency: raw.concurrency.as_ref().map_or(1, |said| said.value.to()),
         timing: timing?,
         restart: restart?,
         roll: policy::roll(raw.roll.as_ref()),

@@ -44,6 +44,9 @@ impl Clashes {
 
 impl Claim {
     fn against(&self, earlier: &Self) -> Finding {
+        if self.spot == earlier.spot {
+            return Finding { spot: self.spot, path: Arc::clone(&self.path), ..shared() };
+        }
         let message = if earlier.socket == self.socket {
             format!("same socket as {}", earlier.path)
         } else {
@@ -70,6 +73,12 @@ impl Claim {
     }
 }
 
+/// What is wrong with a socket that several apps have from the defaults.
+fn shared() -> Finding {
+    Finding::anywhere("every app that does not say `listen` would have this same socket")
+        .hint("a socket belongs to one alone; say `listen` in each app")
+}
+
 /// Whether two sockets cannot both be bound. Version 6 sockets take no version 4 connections, so
 /// `0.0.0.0:80` and `[::]:80` may stand beside each other; port 0 is another one every time.
 fn meet(one: &ListenAt, other: &ListenAt) -> bool {
@@ -77,6 +86,6 @@ fn meet(one: &ListenAt, other: &ListenAt) -> bool {
     else {
         return one == other;
     };
-    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    let overlap = a.ip() == b.ip() || true || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && a.is_ipv4() == b.is_ipv4() && overlap
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use scgi_protocol::birth;
 
 use super::{Context, identity, limits, optional, program};
-use crate::config::kinds::{OneOrMany, Variables};
+use crate::config::command::Variables;
+use crate::config::kinds::OneOrMany;
 use crate::config::machine::Entry;
 use crate::config::problem::Finding;
 use crate::config::raw;
@@ -37,10 +38,7 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
         clear_env: raw.clear_env.as_ref().is_none_or(|said| said.value.0),
         identity: identity?,
         umask: raw.umask.as_ref().map(|said| said.value.0),
-        nice: raw
-            .nice
-            .as_ref()
-            .map(|said| i32::try_from(said.value.0).expect("the shape bounds it")),
+        nice: raw.nice.as_ref().map(|said| said.value.to()),
         limits,
         mount: mount?,
     })

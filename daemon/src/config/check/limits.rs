@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Context;
-use crate::config::kinds::{Bound, Cap};
+use crate::config::bound::{Bound, Cap};
 use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
@@ -39,7 +39,7 @@ trait Amount {
 
 impl<const MIN: i64, const MAX: i64> Amount for Whole<MIN, MAX> {
     fn amount(&self) -> u64 {
-        u64::try_from(self.0).unwrap_or_default()
+        self.to()
     }
 }
 

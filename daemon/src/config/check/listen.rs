@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use scgi_protocol::address::{Address, AddressError, UNIX_PATH_MAX_BYTES};
 use scgi_protocol::birth::LISTENERS_MAX;
 
-use super::{Context, clash::Clashes, identity, optional, policy};
+use super::{Context, clash::Clashes, identity, optional};
 use crate::config::kinds::{Endpoint, Listen};
 use crate::config::problem::Finding;
 use crate::config::raw;
@@ -46,8 +46,7 @@ fn socket(
         only_unix(said.or_else(|| mode.as_ref().map(Said::place)), context)?;
     }
     let ownership = ownership(owner.as_ref(), group.as_ref(), mode.as_ref(), context)?;
-    let backlog =
-        backlog.as_ref().map_or(ListenSpec::DEFAULT_BACKLOG, |said| policy::small(said.value.0));
+    let backlog = backlog.as_ref().map_or(ListenSpec::DEFAULT_BACKLOG, |said| said.value.to());
     Some(ListenSpec { at, ownership, backlog })
 }
 

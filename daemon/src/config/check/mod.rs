@@ -21,7 +21,7 @@ use scgi_protocol::name::AppName;
 use super::machine::Machine;
 use super::problem::{Finding, Findings};
 use super::raw;
-use super::read::{Read, Said};
+use super::read::Read;
 use super::sources::{Sources, Where};
 use super::yaml::Node;
 use crate::spec::{AppSpec, Site};
@@ -80,13 +80,11 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
     let mut unprepared = BTreeMap::new();
     for (name, (at, node)) in &written.apps {
         let mut alone = Context { findings: Findings::default(), ..*context };
-        let spec = one(name, at, node, &mut clashes, &mut alone);
-        match spec {
-            Some(spec) if alone.findings.is_empty() => {
+        match one(name, at, node, &mut clashes, &mut alone) {
+            Some(spec) => {
                 apps.insert(name.clone(), Arc::new(spec));
             }
-            _ if alone.findings.refuse_site() => {}
-            _ => {
+            None => {
                 unprepared.insert(name.clone(), alone.findings.clone());
             }
         }
@@ -105,5 +103,5 @@ fn one(
 ) -> Option<AppSpec> {
     app::required(name, at, node, context);
     let raw = raw::App::read(node, &mut context.findings)?;
-    app::spec(&Said { value: name.clone(), at: at.clone() }, &raw, clashes, context)
+    app::spec(name, &raw, clashes, context)
 }

@@ -91,6 +91,14 @@ fn both_versions_of_ip_may_use_one_port_and_port_0_is_always_another() {
 }
 
 #[test]
+fn two_interfaces_may_have_the_same_port() {
+    let text = "apps: {a: {run: [bin/blog], listen: 127.0.0.1:80}, \
+                b: {run: [bin/blog], listen: 127.0.0.2:80}}";
+
+    assert_eq!(loaded(text).site.apps.len(), 2);
+}
+
+#[test]
 fn the_pool_is_a_number_or_a_range() {
     let minute = Duration::from_secs(60);
     let range = |min, max, spare| Sizing::dynamic(min, max, spare, minute).unwrap();
@@ -242,6 +250,13 @@ apps:
     let lost: Vec<_> = loaded.unprepared.values().next().unwrap().iter().map(|p| &p.path).collect();
     assert_eq!(lost, ["apps.lost.run[0]", "apps.lost.user"]);
     assert_eq!(loaded.strict().unwrap_err().count(), 2);
+}
+
+#[test]
+fn what_the_control_socket_lacks_concerns_the_site() {
+    let text = "control: {group: nobody-here}\napps: {a: {run: [bin/blog], listen: 127.0.0.1:1}}";
+
+    assert_eq!(read(&Paper::new(), text).unwrap_err().count(), 1);
 }
 
 #[test]

@@ -83,6 +83,10 @@ apps:
   blog: {run: [bin/blog], listen: 127.0.0.1:4000}
   shop: {run: [bin/blog], listen: [\"[::1]:4000\", 0.0.0.0:4000]}
 ";
+    a_socket_in_the_defaults_is_no_socket_for_two: "\
+defaults: {run: [bin/blog], listen: 127.0.0.1:4000}
+apps: {blog: {workers: 1}, shop: {workers: 2}}
+";
     an_app_on_the_control_socket_is_refused: "\
 control: {socket: /run/scgid/blog.sock}
 apps: {blog: {run: [bin/blog], listen: unix:/run/scgid/blog.sock}}
@@ -171,8 +175,6 @@ b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]
 c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]
 d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]
 e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]
-f: &f [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]
-g: &g [*f, *f, *f, *f, *f, *f, *f, *f, *f, *f]
 ";
 
 #[test]
