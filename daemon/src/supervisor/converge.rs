@@ -14,6 +14,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use scgi_protocol::control::AppState;
 use scgi_protocol::name::{Generation, Seat, WorkerId};
@@ -21,7 +22,7 @@ use scgi_protocol::name::{Generation, Seat, WorkerId};
 use super::event::{Action, Cause, Note, Role, Spawn};
 use super::moment::Moment;
 use super::pool::{Pool, death};
-use super::restart::HEALTHY_AFTER;
+use super::restart::{Death, HEALTHY_AFTER};
 use super::sizing::{LOOK, LOOK_FIXED};
 use super::worker::{Life, Worker};
 
@@ -57,6 +58,8 @@ impl Pool {
     fn expire(&mut self, turn: &mut Turn<'_>) {
         let ids: Vec<_> = self.workers.keys().copied().collect();
         for id in ids {
+            // Who lived long enough while nobody looked is not too slow.
+            self.ready_by_living(id, turn);
             let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
             let worker = self.workers.get_mut(&id).expect("its number was just listed");
             worker.catch_up(&spec, turn.now, turn.out);
@@ -65,24 +68,25 @@ impl Pool {
             }
             worker.repeat(&spec, turn.now, turn.out);
             if let Some((cause, after)) = worker.expire(turn.now, turn.out) {
-                let asked = worker.leaving.is_some();
-                worker.leaving = Some(cause);
+                let asked = worker.leaving.replace(cause);
                 let about = worker.about(&spec);
                 turn.out.push(Action::Tell(Note::WorkerKilled { about, cause, after }));
-                if !asked && cause == Cause::StartTimeout {
-                    self.pay_for_slowness(id, turn);
+                if asked.is_none() {
+                    self.pay_for_slowness(id, (cause, after), turn);
                 }
             }
-            self.ready_by_living(id, turn);
         }
     }
 
-    /// A worker that is killed for being slow is paid for at once: its replacement need not wait
-    /// for the kernel to bury it.
-    fn pay_for_slowness(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+    /// A worker that nobody had asked to leave and that is killed for being slow is paid for at
+    /// once: its replacement need not wait for the kernel to bury it.
+    fn pay_for_slowness(&mut self, id: WorkerId, why: (Cause, Duration), turn: &mut Turn<'_>) {
+        let (cause, after) = why;
         let worker = self.workers[&id].clone();
-        let how = format!("not ready within {:?}", turn.now.since(worker.since));
-        self.pay(&worker, death(&worker, how), turn.now, turn.out);
+        let missed = if cause == Cause::StartTimeout { "ready" } else { "gone" };
+        let how = format!("not {missed} within {after:?}");
+        let well = worker.served_well(None, turn.now - after);
+        self.pay(&worker, Death { well, ..death(&worker, how) }, turn.now, turn.out);
     }
 
     fn ready_by_living(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
