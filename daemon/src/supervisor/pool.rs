@@ -177,7 +177,12 @@ impl Pool {
 
     /// The shell has opened what `spec` listens at, beside what was open.
     fn opened(&mut self, spec: &AppSpec) {
+        let before = self.open.len();
         self.open.extend(spec.listen.iter().cloned());
+        if self.open.len() > before {
+            // Whoever was asked to watch watches the others only.
+            self.watching = false;
+        }
     }
 
     fn next_generation(&mut self, spec: Arc<AppSpec>) {
