@@ -139,15 +139,18 @@ impl Pool {
         }
     }
 
-    /// The seat that is missed least: one that nobody serves yet, else the one idle longest, else
-    /// the highest.
+    /// The seat that is missed least: one beyond the most the pool may have, else one that nobody
+    /// serves yet, else the one idle longest, else the highest.
     fn most_dispensable(&self) -> Option<Seat> {
         let served = self.served();
         let idle = |seat: &Seat| {
             let workers = self.app_workers().filter(|w| w.seat == *seat && w.is_serving());
             workers.filter_map(|worker| worker.idle).max()
         };
-        self.taken().into_iter().max_by_key(|seat| (!served.contains(seat), idle(seat), *seat))
+        let max = self.bounds().max;
+        self.taken()
+            .into_iter()
+            .max_by_key(|seat| (seat.0 >= max, !served.contains(seat), idle(seat), *seat))
     }
 
     fn retire_outdated(&mut self, turn: &mut Turn<'_>) {
