@@ -358,16 +358,16 @@ impl Pool {
     }
 
     /// The pool was looked at.
-    pub(super) fn looked(&mut self, load: &Load, now: Moment) {
-        for (id, idle) in &load.idle {
-            if let Some(worker) = self.workers.get_mut(id) {
-                worker.idle = *idle;
-            }
-        }
+    pub(super) fn looked(&mut self, mut load: Load, now: Moment) {
+        // Workers may have come and gone since, and a number may be anything.
+        load.idle.retain(|id, idle| {
+            let serving = self.workers.get_mut(id).filter(|worker| worker.is_serving());
+            serving.map(|worker| worker.idle = *idle).is_some()
+        });
         let starting = self.app_workers().filter(|worker| worker.is_starting()).count();
         let starting = u16::try_from(starting).unwrap_or(u16::MAX);
         self.watching = false;
-        self.demand.learn(load, starting, self.bounds(), now);
+        self.demand.learn(&load, starting, self.bounds(), now);
     }
 }
 
