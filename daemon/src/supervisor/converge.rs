@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scgi_protocol::control::AppState;
-use scgi_protocol::name::{Generation, Seat, WorkerId};
+use scgi_protocol::name::{Seat, WorkerId};
 
 use super::event::{Action, Cause, Note, Role, Spawn};
 use super::moment::Moment;
@@ -185,32 +185,29 @@ impl Pool {
         if wanted == 0 || given_up || launch.trail.resting_until(turn.now).is_some() {
             return;
         }
-        let (generation, spec) = (launch.generation, Arc::clone(&launch.spec));
-        let mut room = self.room_to_start();
-        let taken = self.taken();
-        let current: BTreeSet<_> = self
-            .app_workers()
-            .filter(|w| w.is_staying() && w.generation == generation)
-            .map(|w| w.seat)
-            .collect();
-
-        let outdated: Vec<_> = taken.difference(&current).copied().collect();
-        let replacing = self.replacing(&taken, generation);
-        let surge = usize::from(spec.roll.surge).saturating_sub(replacing);
-        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat));
-        let missing = usize::from(wanted).saturating_sub(taken.len());
-        let seats: Vec<_> = free.take(missing).chain(outdated.into_iter().take(surge)).collect();
-        for seat in seats {
-            if room == 0 {
-                break;
-            }
-            room -= 1;
-            let role = Role::App;
-            self.spawn(
-                Spawn { worker: *turn.next_worker, seat, generation, app: Arc::clone(&spec), role },
-                turn,
-            );
+        let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
+        let room = self.room_to_start();
+        for seat in self.vacancies(wanted).into_iter().take(room) {
+            let (worker, app, role) = (*turn.next_worker, Arc::clone(&app), Role::App);
+            self.spawn(Spawn { worker, seat, generation, app, role }, turn);
         }
+    }
+
+    /// Seats that need a worker of the active launch: first those where nobody is, then those of
+    /// outdated workers, as many at a time as may be doubly taken.
+    fn vacancies(&self, wanted: u16) -> Vec<Seat> {
+        let launch = self.active();
+        let current = |w: &Worker| w.generation == launch.generation;
+        let taken = self.taken();
+        let deserted = self.seats_of(|w| current(w) && w.is_deserting());
+        let cared_for = &deserted | &self.seats_of(|w| current(w) && w.is_staying());
+        let outdated = self.seats_of(|w| !current(w) && w.is_staying());
+
+        let missing = usize::from(wanted).saturating_sub((&taken | &deserted).len());
+        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat) && !deserted.contains(seat));
+        let surge = usize::from(launch.spec.roll.surge);
+        let surge = surge.saturating_sub((&outdated & &cared_for).len());
+        free.take(missing).chain((&outdated - &cared_for).into_iter().take(surge)).collect()
     }
 
     /// How many further workers of the active launch may be started at this moment.
@@ -226,16 +223,6 @@ impl Pool {
             (false, true) => PROVEN_AT_ONCE,
         };
         most.saturating_sub(starting)
-    }
-
-    /// Seats whose outdated worker has a successor on its way.
-    fn replacing(&self, taken: &BTreeSet<Seat>, generation: Generation) -> usize {
-        let has = |seat: &Seat, current: bool| {
-            self.app_workers().any(|w| {
-                w.seat == *seat && w.is_staying() && (w.generation == generation) == current
-            })
-        };
-        taken.iter().filter(|seat| has(seat, true) && has(seat, false)).count()
     }
 
     fn spawn(&mut self, spawn: Spawn, turn: &mut Turn<'_>) {

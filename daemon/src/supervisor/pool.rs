@@ -148,12 +148,17 @@ impl Pool {
 
     /// Seats somebody works in or is going to.
     pub(super) fn taken(&self) -> BTreeSet<Seat> {
-        self.app_workers().filter(|worker| worker.is_staying()).map(|worker| worker.seat).collect()
+        self.seats_of(Worker::is_staying)
     }
 
     /// Seats somebody works in.
     pub(super) fn served(&self) -> BTreeSet<Seat> {
-        self.app_workers().filter(|worker| worker.is_serving()).map(|worker| worker.seat).collect()
+        self.seats_of(Worker::is_serving)
+    }
+
+    /// Seats of the app's workers that are so.
+    pub(super) fn seats_of(&self, so: impl Fn(&Worker) -> bool) -> BTreeSet<Seat> {
+        self.app_workers().filter(|worker| so(worker)).map(|worker| worker.seat).collect()
     }
 
     fn worker_mut(&mut self, pid: Pid) -> Option<&mut Worker> {
