@@ -14,14 +14,19 @@ const LINES_MAX: usize = 1000;
 /// Prints the last lines of the selected apps in the order they were read, then what follows.
 pub(super) async fn run(context: Context<'_>, logs: Logs) -> Result<Exit, Failure> {
     let Logs { apps, tail, stream } = logs;
-    let names = context.named(&apps).await?;
-    let path = |name| format!("/v1/apps/{name}/logs");
     let wanted = stream.map(|stream| match stream {
         StreamName::Stdout => Stream::Stdout,
         StreamName::Stderr => Stream::Stderr,
     });
     let ask = if wanted.is_some() { LINES_MAX } else { tail.lines };
-    let source = |name| Source { path: path(name), count: "lines", ask };
+    let source = |path| Source { path, count: "lines", ask };
+    let sources = match apps.as_slice() {
+        [] => vec![source("/v1/logs".to_owned())],
+        names => {
+            let names = context.named(names).await?;
+            names.iter().map(|name| source(format!("/v1/apps/{name}/logs"))).collect()
+        }
+    };
     let keep = move |line: &LogLine| wanted.is_none_or(|stream| line.stream == stream);
-    tail::run(context, names.iter().map(source).collect(), tail, keep).await
+    tail::run(context, sources, tail, keep).await
 }

@@ -4,10 +4,11 @@
 //! number per app and by their bytes in total, where the app that holds most gives way first, so
 //! that a chatty app cannot push out what a quiet one said.
 //!
-//! `ring` is what things are kept in, `follow` how somebody waits for more, `tale` how a
-//! note of the core becomes words for a person.
+//! `ring` is what things are kept in, `merge` makes one list of many, `follow` is how somebody
+//! waits for more, `tale` how a note of the core becomes words for a person.
 
 mod follow;
+mod merge;
 mod ring;
 mod tale;
 
@@ -18,7 +19,7 @@ use scgi_protocol::control::{Event, LogLine, Stream, Timestamp};
 use scgi_protocol::name::{AppName, WorkerId};
 use tokio::sync::watch;
 
-pub use follow::{EventFollower, LineFollower};
+pub use follow::{EventFollower, LineFollower, SiteFollower};
 use ring::Ring;
 pub use ring::{Batch, Entry, Start};
 pub use tale::Tale;
@@ -154,6 +155,12 @@ impl Journal {
         ring.read(ring.cursor(start, |_| true), most, |_| true).map(|said| Arc::clone(&said.line))
     }
 
+    /// At most `most` lines of all apps from `start` on, in the order of their numbers.
+    pub fn all_lines(&self, start: Start, most: usize) -> Batch<LogLine> {
+        let kept = self.lock();
+        kept.read_all(kept.progress(start), most).0
+    }
+
     /// The last lines that one worker of an app wrote to its standard error, oldest first, at most
     /// `most`: of the worker that `by` is true of and that wrote last. Empty lines do not count,
     /// nor do workers that answer in the app's place.
@@ -189,6 +196,11 @@ impl Journal {
     /// Follows the lines of an app from `start` on.
     pub fn follow_lines(&self, start: Start, app: AppName) -> LineFollower {
         LineFollower::new(self.clone(), start, app)
+    }
+
+    /// Follows the lines of all apps from `start` on.
+    pub fn follow_all_lines(&self, start: Start) -> SiteFollower {
+        SiteFollower::new(self.clone(), start)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

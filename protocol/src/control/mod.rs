@@ -11,6 +11,7 @@
 //! | `GET /v1/operations`, `GET /v1/operations/{id}?wait=SECONDS` | a list of [`Operation`], one |
 //! | `GET /v1/events?after=ID&app=APP&limit=N` | a list of [`Event`]; as SSE if asked for `text/event-stream` |
 //! | `GET /v1/apps/{app}/logs?lines=N&after=ID` | a list of [`LogLine`]; as SSE if asked so |
+//! | `GET /v1/logs?lines=N&after=ID` | the same of all apps, in the order of their numbers |
 //! | `GET /v1/config` | the configuration as YAML, with an `ETag` |
 //! | `GET /v1/openapi.json` | this, for machines |
 //!
