@@ -1,15 +1,12 @@
 //! `logs`: what workers write.
 
-use scgi_protocol::control::{LogLine, Stream};
+use scgi_protocol::control::{LINES_MAX, LogLine, Stream};
 
 use super::Context;
 use super::tail::{self, Source};
 use crate::cli::{Logs, StreamName};
 use crate::exit::Exit;
 use crate::failure::Failure;
-
-/// The most lines that the daemon lists: of them, some may be on the stream that is wanted.
-const LINES_MAX: usize = 1000;
 
 /// Prints the last lines of the selected apps in the order they were read, then what follows.
 pub(super) async fn run(context: Context<'_>, logs: Logs) -> Result<Exit, Failure> {
@@ -18,6 +15,7 @@ pub(super) async fn run(context: Context<'_>, logs: Logs) -> Result<Exit, Failur
         StreamName::Stdout => Stream::Stdout,
         StreamName::Stderr => Stream::Stderr,
     });
+    // Of all that the daemon lists, some may be on the stream that is wanted.
     let ask = if wanted.is_some() { LINES_MAX } else { tail.lines };
     let source = |path| Source { path, count: "lines", ask };
     let sources = match apps.as_slice() {

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use scgi_protocol::control::LogLine;
+use scgi_protocol::control::{LINES_MAX, LogLine};
 use scgi_protocol::name::AppName;
 
 use super::problem::Refused;
@@ -16,9 +16,6 @@ use crate::journal::{Batch, Start};
 
 /// How many lines are listed if nobody says how many.
 const LINES: usize = 100;
-
-/// How many lines are listed at most.
-const LINES_MAX: usize = 1000;
 
 /// Which lines.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]

@@ -15,7 +15,7 @@ mod tale;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use scgi_protocol::control::{Event, LogLine, Stream, Timestamp};
+use scgi_protocol::control::{EVENTS_MAX, Event, LINES_MAX, LogLine, Stream, Timestamp};
 use scgi_protocol::name::{AppName, WorkerId};
 use tokio::sync::watch;
 
@@ -42,7 +42,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { events: 2048, lines_per_app: 1000, line_bytes: 8 * 1024 * 1024 }
+        Self { events: EVENTS_MAX, lines_per_app: LINES_MAX, line_bytes: 8 * 1024 * 1024 }
     }
 }
 
