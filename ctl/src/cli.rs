@@ -42,8 +42,8 @@ pub(crate) struct Globals {
     verbose: bool,
 }
 
-/// How things are printed: for people, as wide as the terminal or with all that fits in a line;
-/// for programs; or names alone. Undocumented one by one, or `--help` takes three screens.
+/// How things are printed: for people, as wide as the terminal or with all that is known, however
+/// wide; for programs; or names alone. Undocumented one by one, or `--help` takes three screens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Table,

@@ -17,7 +17,10 @@ use crate::failure::Failure;
 use crate::render::{operation as render, text, value};
 
 /// How long the daemon may hold back an answer about an operation that does not change.
-const WAIT: Duration = Duration::from_secs(20);
+///
+/// It waits for a change from how things are when it is asked. What has changed between its last
+/// answer and the next question is therefore only seen when that wait is over: hence so short.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// The shortest time between two questions about an operation that has not changed.
 const BREATH: Duration = Duration::from_millis(100);

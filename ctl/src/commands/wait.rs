@@ -95,8 +95,8 @@ fn tell(
 
 fn words(app: &App, view: &View) -> String {
     let App { name, state, workers, generation, .. } = app;
-    let since = text::age(app.since.age(view.now));
+    let age = text::age(app.since.age(view.now));
     let (serving, wanted) = (workers.serving, workers.wanted);
     let state = state.as_str();
-    format!("{name}: {state} since {since}, {serving}/{wanted} workers, generation {generation}")
+    format!("{name}: {state} for {age}, {serving}/{wanted} workers, generation {generation}")
 }

@@ -13,10 +13,10 @@ pub(crate) fn narrow(apps: &[App], view: &View) -> String {
     table(&columns(), apps, |app, indent| below(app, indent, view), view)
 }
 
-/// The table of apps with all that is known of them in a line.
+/// The table of apps with all that is known of them in a line, however long that is.
 pub(crate) fn wide(apps: &[AppDetail], view: &View) -> String {
     let below = |detail: &AppDetail, indent| below(&detail.app, indent, view);
-    table(&wide_columns(), apps, below, view)
+    table(&wide_columns(), apps, below, &View { width: None, ..*view })
 }
 
 fn below(app: &App, indent: usize, view: &View) -> String {
@@ -85,20 +85,20 @@ fn wide_columns() -> Vec<Column<AppDetail>> {
             tone: |d| tone(d.app.state),
             ..column("STATE", Align::Left, 0, |d, v| state(&d.app, v))
         },
-        column("WISH", Align::Left, 9, |d, _| wish(d.app.wish).to_owned()),
-        column("WORKERS", Align::Left, 1, |d, v| workers(&d.app, v)),
-        column("STARTING", Align::Right, 11, |d, _| d.app.workers.starting.to_string()),
-        column("DRAINING", Align::Right, 12, |d, _| d.app.workers.draining.to_string()),
-        column("MIN-MAX", Align::Left, 8, |d, _| unless_unprepared(&d.app, bounds(&d.app))),
-        column("GEN", Align::Right, 7, |d, v| generation(&d.app, v)),
-        column("BUSY", Align::Right, 4, |d, v| busy(&d.app, v)),
-        column("QUEUE", Align::Right, 3, |d, v| queue(&d.app, v)),
-        column("REQUESTS", Align::Right, 6, |d, v| requests(&d.app, v)),
-        column("RESTARTS", Align::Right, 5, |d, _| d.app.restarts.to_string()),
-        column("SINCE", Align::Left, 2, |d, v| since(&d.app, v)),
-        column("OPERATION", Align::Left, 13, operation),
-        column("PIDS", Align::Left, 14, pids),
-        column("LISTEN", Align::Left, 10, |d, _| unless_unprepared(&d.app, listen(&d.app))),
+        column("WISH", Align::Left, 0, |d, _| wish(d.app.wish).to_owned()),
+        column("WORKERS", Align::Left, 0, |d, v| workers(&d.app, v)),
+        column("STARTING", Align::Right, 0, |d, _| d.app.workers.starting.to_string()),
+        column("DRAINING", Align::Right, 0, |d, _| d.app.workers.draining.to_string()),
+        column("MIN-MAX", Align::Left, 0, |d, _| unless_unprepared(&d.app, bounds(&d.app))),
+        column("GEN", Align::Right, 0, |d, v| generation(&d.app, v)),
+        column("BUSY", Align::Right, 0, |d, v| busy(&d.app, v)),
+        column("QUEUE", Align::Right, 0, |d, v| queue(&d.app, v)),
+        column("REQUESTS", Align::Right, 0, |d, v| requests(&d.app, v)),
+        column("RESTARTS", Align::Right, 0, |d, _| d.app.restarts.to_string()),
+        column("SINCE", Align::Left, 0, |d, v| since(&d.app, v)),
+        column("OPERATION", Align::Left, 0, operation),
+        column("PIDS", Align::Left, 0, pids),
+        column("LISTEN", Align::Left, 0, |d, _| unless_unprepared(&d.app, listen(&d.app))),
     ]
 }
 

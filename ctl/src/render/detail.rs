@@ -29,7 +29,7 @@ pub(crate) fn detail(detail: &AppDetail, view: &View) -> String {
 fn about(app: &App, run: &[String], view: &View) -> Vec<(&'static str, String)> {
     let age = text::age(app.since.age(view.now));
     let state = view.paint(app::tone(app.state), app.state.as_str());
-    let mut fields = vec![("state", format!("{state} since {age}"))];
+    let mut fields = vec![("state", format!("{state} for {age}"))];
     // One that could not be prepared has none of these.
     if !run.is_empty() {
         fields.push(("run", text::one_line(&run.join(" "))));

@@ -55,7 +55,7 @@ fn done(verb: Verb) -> &'static str {
         Verb::Restart => "restarted",
         Verb::Reload => "reloaded",
         Verb::Scale => "scaled",
-        Verb::Retry => "recovered",
+        Verb::Retry => "retried",
         Verb::Apply => "taken over",
         Verb::Shutdown => "ended",
     }

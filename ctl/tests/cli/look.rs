@@ -65,7 +65,7 @@ fn status_adds_the_daemon_and_a_count_and_exits_with_3_if_an_app_is_not_well() {
 }
 
 #[test]
-fn wide_shows_all_that_fits_in_a_line() {
+fn wide_shows_all_that_is_known_in_a_line() {
     let ended = site().scgictl("ps -o wide shop api perl wiki").ended();
 
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
@@ -87,7 +87,7 @@ fn describe_tells_all_that_is_known() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     insta::assert_snapshot!(ended.out, @r"
     shop
-      state       held since 12m
+      state       held for 12m
       run         /srv/shop/bin/shop --verbose
       listen      unix:/run/scgid/shop.sock
       workers     4 of 4 serving
@@ -137,7 +137,7 @@ fn describe_leaves_out_what_is_not_there_and_says_what_is_not_known() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     insta::assert_snapshot!(ended.out, @r"
     wiki
-      state  unprepared since 3d 4h
+      state  unprepared for 3d 4h
 
     Trouble
       cannot bind `127.0.0.1:80` for app `wiki`: permission denied
@@ -150,7 +150,7 @@ fn describe_leaves_out_what_is_not_there_and_says_what_is_not_known() {
       2026-11-22T10:01:30.000Z shop/1 gen 9 err app \u{1b}[31mred\u{1b}[0m
 
     perl
-      state       serving since 3d 4h
+      state       serving for 3d 4h
       run         /srv/shop/bin/shop --verbose
       listen      unix:/run/scgid/old.sock, 127.0.0.1:4002, [::1]:4002
       workers     4 of 4 serving

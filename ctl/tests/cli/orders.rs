@@ -35,7 +35,7 @@ fn every_verb_waits_for_its_end_and_says_it_in_a_line() {
         (Verb::Stop, "blog: stopped in 3.0s\n"),
         (Verb::Restart, "blog: restarted in 3.0s\n"),
         (Verb::Reload, "blog: reloaded in 3.0s\n"),
-        (Verb::Retry, "blog: recovered in 3.0s\n"),
+        (Verb::Retry, "blog: retried in 3.0s\n"),
     ] {
         let fake = ending(verb);
 
@@ -43,7 +43,7 @@ fn every_verb_waits_for_its_end_and_says_it_in_a_line() {
 
         assert_eq!(ended, silent(end));
         assert_eq!(fake.ordered(), [format!("POST /v1/apps/blog/{}", verb.as_str())]);
-        assert!(fake.asked().contains(&"GET /v1/operations/12?wait=20".to_owned()));
+        assert!(fake.asked().contains(&"GET /v1/operations/12?wait=1".to_owned()));
     }
 }
 
@@ -183,8 +183,7 @@ fn when_the_time_is_over_the_operation_goes_on_and_can_be_found_again() {
 #[test]
 fn ctrl_c_detaches_and_says_how_to_come_back() {
     let fake = accepting(Verb::Reload).on("GET /v1/operations/12", Reply::Silence);
-    let is_waited_for =
-        || fake.asked().iter().filter(|asked| asked.contains("wait=20")).count() > 1;
+    let is_waited_for = || fake.asked().iter().filter(|asked| asked.contains("wait=1")).count() > 1;
 
     let ended = fake.scgictl("reload blog").interrupted(is_waited_for);
 
@@ -296,7 +295,7 @@ fn wait_for_an_app_looks_again_when_something_happens() {
 
     let ended = fake.scgictl("wait blog --for gen=7").ended();
 
-    assert_eq!(ended, silent("blog: serving since 3d 4h, 4/4 workers, generation 7\n"));
+    assert_eq!(ended, silent("blog: serving for 3d 4h, 4/4 workers, generation 7\n"));
 }
 
 #[test]
@@ -309,7 +308,7 @@ fn wait_that_times_out_says_how_the_app_is_and_why() {
 
     assert_eq!((ended.code, ended.out.as_str()), (Some(124), ""));
     insta::assert_snapshot!(ended.err, @r#"
-    timed out after 50ms: shop: held since 12m, 4/4 workers, generation 9
+    timed out after 50ms: shop: held for 12m, 4/4 workers, generation 9
       generation 10 died 4 times in 10s: exit 1; "ImportError: no module named shop"; mend the program, then `scgictl retry shop`
     "#);
 }

@@ -33,6 +33,17 @@ fn a_narrow_terminal_gets_fewer_columns_and_wrapped_words() {
 }
 
 #[test]
+fn wide_keeps_every_column_on_a_narrow_terminal_and_wraps_only_words() {
+    let fake = two_apps().on("GET /v1/apps/shop", json(&samples::detail(samples::held("shop"))));
+
+    let (_, screen) = fake.scgictl("ps -o wide shop").env("NO_COLOR", "1").on_terminal(60);
+
+    let lines: Vec<usize> = screen.lines().map(|line| line.chars().count()).collect();
+    assert!(lines[0] > 120 && lines[1] > 120, "{screen}");
+    assert!(lines.len() > 4 && lines[2..].iter().all(|length| *length <= 60), "{screen}");
+}
+
+#[test]
 fn colour_decorates_states_on_a_terminal() {
     let fake = two_apps();
 

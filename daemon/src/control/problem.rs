@@ -48,8 +48,9 @@ impl Refused {
     /// There is no operation of that number.
     pub(super) fn no_such_operation(id: &str) -> Self {
         let detail = format!("no operation is known by the number `{}`", id.escape_debug());
-        Self::new(ProblemKind::NoSuchOperation, detail)
-            .hint("only the last operations are remembered; `GET /v1/operations` lists them")
+        Self::new(ProblemKind::NoSuchOperation, detail).hint(
+            "only the last are remembered; `scgictl events` tells what became of earlier ones",
+        )
     }
 
     /// There is nothing at this path.
@@ -105,7 +106,7 @@ impl From<Refusal> for Refused {
             Refusal::NoSuchApp(app) => Self::no_such_app(app.as_str(), std::iter::empty()),
             Refusal::Conflict(id) => Self::conflict(id, detail),
             Refusal::Senseless(_) => Self::new(ProblemKind::Senseless, detail)
-                .hint("`GET /v1/status` shows how things are"),
+                .hint("`scgictl status` shows how things are"),
             Refusal::Unprepared(_) => Self::new(ProblemKind::Unprepared, detail)
                 .hint("nothing has changed; remove the cause and try again"),
             Refusal::InvalidConfig(problems) => {

@@ -114,14 +114,14 @@ fn killed(about: &About, cause: Cause, after: Duration) -> Tale {
 fn gone(about: &About, cause: Cause, how: &str, lived: Duration) -> Tale {
     let (who, lived) = (name(about), span(lived));
     let message = match cause {
-        Cause::Left => format!("{who} left by itself after {lived} ({how})"),
+        Cause::Left => format!("{who} left by itself after {lived}: {how}"),
         Cause::Failed | Cause::Signalled => format!("{who} died after {lived}: {how}"),
         Cause::NotStarted => format!("{who} could not be started: {how}"),
-        Cause::StartTimeout => format!("{who} is gone, killed because it was not ready ({how})"),
-        Cause::StopTimeout => format!("{who} is gone, killed because it did not leave ({how})"),
-        Cause::Rolled => format!("{who} has left for a newer one after {lived} ({how})"),
-        Cause::ScaledDown => format!("{who} has left after {lived}, fewer are wanted ({how})"),
-        Cause::Stopped => format!("{who} has left as asked after {lived} ({how})"),
+        Cause::StartTimeout => format!("{who} is gone, killed because it was not ready: {how}"),
+        Cause::StopTimeout => format!("{who} is gone, killed because it did not leave: {how}"),
+        Cause::Rolled => format!("{who} has left for a newer one after {lived}: {how}"),
+        Cause::ScaledDown => format!("{who} has left after {lived} since fewer are wanted: {how}"),
+        Cause::Stopped => format!("{who} has left as asked after {lived}: {how}"),
     };
     let bad = cause.is_death() || cause == Cause::StopTimeout;
     let level = if bad { Level::Warn } else { Level::Info };
@@ -136,7 +136,7 @@ fn backing_off(pause: Duration, deaths: u32) -> Tale {
 
 fn held(generation: Generation, how: &str) -> Tale {
     let message = format!(
-        "generation {generation} is held: its workers kept dying ({how}); \
+        "generation {generation} is held: its workers kept dying, the last by {how}; \
          the one before it serves on"
     );
     Tale::new(Level::Error, "held", message).of_generation(generation)
@@ -144,7 +144,7 @@ fn held(generation: Generation, how: &str) -> Tale {
 
 fn failing(generation: Generation, how: &str) -> Tale {
     let message = format!(
-        "generation {generation} is failing: its workers keep dying ({how}) and no other one serves"
+        "generation {generation} is failing: its workers keep dying, the last by {how}, and no other one serves"
     );
     Tale::new(Level::Error, "failing", message).of_generation(generation)
 }
@@ -246,10 +246,10 @@ mod tests {
         insta::assert_snapshot!(tales.join("\n"), @r"
         Info worker-ready | worker 12 in seat 0 is ready after 35ms (pid 4711, generation 1)
         Info worker-ready | relief worker 12 in seat 0 is ready after 35ms (pid 4712, generation 1)
-        Warn worker-gone | worker 12 in seat 0 left by itself after 1h 2m 5s (exit 0)
+        Warn worker-gone | worker 12 in seat 0 left by itself after 1h 2m 5s: exit 0
         Warn worker-gone | worker 12 in seat 0 died after 1h 2m 5s: exit 1
         Warn worker-gone | worker 12 in seat 0 could not be started: no such file
-        Info worker-gone | worker 12 in seat 0 has left for a newer one after 1h 2m 5s (exit 0)
+        Info worker-gone | worker 12 in seat 0 has left for a newer one after 1h 2m 5s: exit 0
         Warn worker-killed | worker 12 in seat 0 was killed: it was not ready after 2.5s
         ");
     }

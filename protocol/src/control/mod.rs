@@ -20,7 +20,7 @@
 //! [`AppDetail::settings`], never the values. What takes time
 //! answers `202` with an [`Operation`] that ends in a verified state; `Location` says where it is,
 //! and it can be asked for at once. With `wait` the answer is held back until the operation has
-//! changed or ended, at most 60 seconds.
+//! ended or is no longer as it was when this was asked, at most 60 seconds.
 //!
 //! # Events and lines
 //!
