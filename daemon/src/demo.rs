@@ -160,6 +160,7 @@ apps:
     run: [/proc/self/exe, builtin, gateway, \"/environ=127.0.0.1:{app}\", {to_guestbook}]
     listen: \"127.0.0.1:{http}\"
     workers: 1
+    concurrency: 64
     env: {{SCGI_SOCKET: {control}}}
 "
     )
