@@ -38,9 +38,6 @@ const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// Accept queue of the daemon's own sockets.
 const OWN_BACKLOG: u16 = 128;
 
-/// Mode of the control socket unless the configuration says another.
-const CONTROL_MODE: u32 = 0o660;
-
 /// What to run.
 #[derive(Debug)]
 pub struct Run {
@@ -184,10 +181,8 @@ impl Doors {
         let path = &site.control.socket;
         let refused = |source| RunError::Control { path: path.clone(), source };
         let address = Address::Unix(path.clone());
-        let said = site.control.ownership;
-        // Whoever can write to it may act, if nothing else is said; no umask decides that.
-        let ownership = Ownership { mode: said.mode.or(Some(CONTROL_MODE)), ..said };
-        let (fd, control_file) = bind(&address, ownership, OWN_BACKLOG).map_err(refused)?;
+        let (fd, control_file) =
+            bind(&address, site.control.ownership, OWN_BACKLOG).map_err(refused)?;
         let control = unix_listener(fd).map_err(|source| needs("the control socket", source))?;
         let metrics = site.metrics.as_ref().map(open_metrics).transpose()?;
         Ok(Self { control, control_file, metrics })
