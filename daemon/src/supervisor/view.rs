@@ -45,6 +45,35 @@ pub struct TroubleView {
     pub retry_at: Option<Moment>,
 }
 
+impl PoolView {
+    /// How an app that could not be prepared shows itself.
+    pub(super) fn unprepared(why: &str, since: Moment) -> Self {
+        Self {
+            spec: None,
+            state: AppState::Unprepared,
+            since,
+            wish: Wish::Run,
+            seats: Seats::default(),
+            generation: Generation(0),
+            restarts: 0,
+            trouble: Some(TroubleView::unprepared(why, "")),
+            operation: None,
+            workers: Vec::new(),
+        }
+    }
+}
+
+impl TroubleView {
+    /// What is wrong with an app that could not be prepared; `meanwhile` says what it does.
+    pub(super) fn unprepared(why: &str, meanwhile: &str) -> Self {
+        Self {
+            cause: why.to_owned(),
+            next: format!("{meanwhile}mend it, then `scgictl reload`"),
+            retry_at: None,
+        }
+    }
+}
+
 /// A worker as it is.
 #[derive(Clone, Debug)]
 pub struct WorkerView {
