@@ -175,6 +175,10 @@ impl Hands {
     fn release(&mut self, app: &AppName, keep: Option<&AppSpec>) {
         self.wake.disarm(&self.listeners.all(app));
         self.listeners.release(app, keep);
+        if keep.is_some() {
+            // The core may be waiting for a connection; being told of one too many does no harm.
+            self.wake.arm(app, &self.listeners.all(app));
+        }
         self.relist(app);
     }
 
