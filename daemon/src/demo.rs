@@ -176,7 +176,7 @@ pub fn table(pools: &BTreeMap<AppName, Arc<PoolView>>) -> String {
         rows.push([
             name.to_string(),
             pool.state.as_str().to_owned(),
-            format!("{}/{}", pool.seats.serving, pool.seats.max),
+            format!("{}/{}", pool.seats.serving, pool.seats.wanted),
             listen.join(", "),
         ]);
     }
