@@ -15,7 +15,7 @@ use crate::spec::{AppSpec, Sizing};
 use crate::supervisor::{AppOrder, Role};
 
 /// How many histories of each kind are tried unless the environment says another number.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 400;
 
 /// Longest that a sound world needs to settle: the timeouts and pauses of what was before it.
 const LONG: Duration = Duration::from_secs(600);

@@ -11,7 +11,7 @@
 //!   scenarios/   one behaviour each, to be read
 //! ```
 //!
-//! `SCGID_SIM_SEED=n` replays one history; `SCGID_SIM_SEEDS=n` tries so many of each kind. A long
+//! `SCGID_SIM_SEED=n` replays one history of each kind; `SCGID_SIM_SEEDS=n` tries so many. A long
 //! run: `SCGID_SIM_SEEDS=100000 cargo test --release -p scgid sim`.
 
 mod chaos;
