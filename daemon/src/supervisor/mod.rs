@@ -5,18 +5,19 @@
 //!   shell ──────────▶ Supervisor ──────────────▶ shell
 //!                        │ one Pool for each app
 //!                        ├─ observe: facts only          pool.rs
-//!                        ├─ converge: decisions only     converge.rs
+//!                        ├─ converge: decisions only     converge.rs, conclude.rs
 //!                        └─ judge: which operations are done   operation.rs
 //! ```
 //!
 //! [`Supervisor::handle`] takes a fact and the time and returns deeds; [`Supervisor::deadline`]
 //! says when it wants to be called next even if nothing happens. Nothing in here performs I/O,
 //! awaits, reads a clock, draws random numbers or logs, and nothing in here can fail: every event
-//! has a meaning in every state, and a stale one means nothing. `sim.rs` drives it through invented
+//! has a meaning in every state, and a stale one means nothing. `sim/` drives it through invented
 //! worlds.
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod conclude;
 mod converge;
 mod event;
 mod moment;
