@@ -11,11 +11,11 @@ fn main() -> io::Result<()> {
     loop {
         let (connection, _) = listener.accept()?;
         // One bad client must not end the program.
-        let _ = answer(connection);
+        let _ = answer(&connection);
     }
 }
 
-fn answer(connection: UnixStream) -> io::Result<()> {
+fn answer(connection: &UnixStream) -> io::Result<()> {
     let mut reader = BufReader::new(connection.try_clone()?);
     let mut length = Vec::new();
     reader.read_until(b':', &mut length)?;
@@ -26,8 +26,9 @@ fn answer(connection: UnixStream) -> io::Result<()> {
     let strings: Vec<_> = block.split(|byte| *byte == 0).collect();
     let path = strings.chunks(2).find(|pair| pair[0] == b"PATH_INFO").map(|pair| pair[1]);
     let path = String::from_utf8_lossy(path.unwrap_or(b"/")).into_owned();
+    let mut connection = connection;
     write!(
-        &connection,
+        connection,
         "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nblocking {path} {}\n",
         std::process::id()
     )

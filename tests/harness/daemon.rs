@@ -53,7 +53,7 @@ impl Daemon {
     /// Starts `command`, and waits until it answers at its control socket.
     pub fn start(site: Site, mut command: Command) -> Self {
         let log = File::create(site.path("daemon.log")).unwrap();
-        command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
         let process = command.spawn().unwrap();
         let mut daemon = Self { site: Rc::new(site), process };
         daemon.until_it_answers();

@@ -17,6 +17,7 @@
 //! ```
 
 #![expect(clippy::unwrap_used, reason = "what helps a test may panic as the test may")]
+#![expect(clippy::print_stderr, reason = "a test that fails shows what the programs said")]
 
 mod daemon;
 mod eventually;
@@ -36,4 +37,4 @@ pub use nginx::Nginx;
 pub use port::Port;
 pub use prometheus::{Prometheus, check_metrics};
 pub use scgi::{Exchange, Request, ScgiClient};
-pub use site::{Site, program};
+pub use site::{Site, needs_root, program};

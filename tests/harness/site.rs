@@ -10,7 +10,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -36,6 +36,16 @@ pub fn program(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(program.exists(), "`{}` is missing; cargo builds it with the tests", program.display());
     program
+}
+
+/// To be called first by a test that changes owners or identities.
+///
+/// # Panics
+///
+/// If this is not root: a test that was skipped would look like one that passed.
+#[track_caller]
+pub fn needs_root() {
+    assert!(nix::unistd::geteuid().is_root(), "this test needs root; run the tests as root");
 }
 
 impl Site {
@@ -74,7 +84,8 @@ impl Site {
     /// The daemon's program, about to be run with `arguments` and this configuration.
     pub fn scgid(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program("it-scgid"));
-        command.args(arguments).arg(self.config()).env_remove("NOTIFY_SOCKET");
+        command.args(arguments).arg(self.config());
+        command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
         command
     }
 

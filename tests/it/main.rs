@@ -6,3 +6,5 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod boot;
+mod death;
+mod nginx;
