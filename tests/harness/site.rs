@@ -15,6 +15,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 use crate::daemon::{Daemon, Said};
+use crate::eventually::eventually_some;
 use crate::port::Port;
 
 /// A folder of one test: configuration, sockets, files. Gone when the test ends.
@@ -109,6 +110,13 @@ impl Site {
         let path = self.path(name);
         std::fs::write(&path, text).unwrap();
         path
+    }
+
+    /// The process number that a program writes to the file `name`, once it has.
+    pub fn pid_in(&self, name: &str) -> i32 {
+        eventually_some(&format!("a process number is in {name}"), || {
+            std::fs::read_to_string(self.path(name)).ok()?.trim().parse().ok()
+        })
     }
 
     /// The number of the port kept for `name`.

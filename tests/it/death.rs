@@ -198,5 +198,5 @@ apps:
 
     daemon.until("blog", AppState::Failing);
     let exits = "scgid_worker_exits_total{app=\"blog\",reason=\"start_timeout\"}";
-    assert_eq!(daemon.metric(exits), Some(2.0));
+    eventually("both are gone", || daemon.metric(exits) == Some(2.0));
 }

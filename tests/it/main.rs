@@ -8,3 +8,6 @@
 mod boot;
 mod death;
 mod nginx;
+mod reload;
+mod shutdown;
+mod stop;
