@@ -5,8 +5,9 @@
 use std::fmt::Write as _;
 use std::io::{self, Read, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
-use scgi_worker::{App, BodyError, Exit, Request, Response, environ};
+use scgi_worker::{App, BodyError, Exit, Limits, Request, Response, environ};
 
 /// Longest body that is sent back.
 const ECHO_MAX_BYTES: usize = 16 << 20;
@@ -28,7 +29,15 @@ fn main() -> Exit {
         .get("/say", say)
         .get("/query", |request| format!("{}\n", request.query()))
         .get("/variables", environ)
+        .limits(limits())
         .run()
+}
+
+/// The usual ones, save what the environment says.
+fn limits() -> Limits {
+    let usual = Limits::default();
+    let head_ms = std::env::var("HEAD_TIMEOUT_MS").ok().and_then(|text| text.parse().ok());
+    Limits { head_timeout: head_ms.map_or(usual.head_timeout, Duration::from_millis), ..usual }
 }
 
 /// The body, as it came.
@@ -102,6 +111,6 @@ fn say(request: &mut Request<'_>) -> io::Result<&'static str> {
 #[expect(clippy::disallowed_methods, reason = "a program apart from the test waits for its word")]
 fn wait_for(file: &Path) {
     while !file.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(Duration::from_millis(2));
     }
 }

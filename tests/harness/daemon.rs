@@ -15,6 +15,9 @@ use crate::process;
 use crate::scgi::ScgiClient;
 use crate::site::{Site, program};
 
+/// How many lines of a daemon's log are shown when its test fails.
+const LINES_SHOWN: usize = 60;
+
 /// A running daemon. Dropping it kills it and all its workers; if the test fails, what it said is
 /// printed.
 #[derive(Debug)]
@@ -145,12 +148,12 @@ impl Daemon {
 
     /// What happened so far, oldest first.
     pub fn events(&self) -> Vec<Event> {
-        self.get("/v1/events?limit=1000")
+        self.get("/v1/events?limit=2000")
     }
 
     /// The lines that workers of the app `name` wrote, oldest first.
     pub fn lines(&self, name: &str) -> Vec<LogLine> {
-        self.get(&format!("/v1/apps/{name}/logs?lines=10000"))
+        self.get(&format!("/v1/apps/{name}/logs?lines=1000"))
     }
 
     /// Waits until the app `name` is in `state`.
@@ -240,7 +243,10 @@ impl Ended {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("---- what the daemon said ----\n{}----", self.log());
+            let log = self.log();
+            let lines: Vec<_> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
+            eprintln!("---- what the daemon said last ----\n{last}\n----");
         }
         process::end(&mut self.process);
     }

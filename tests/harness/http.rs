@@ -88,7 +88,11 @@ fn exchange(
     );
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body);
-    stream.write_all(&bytes)?;
+    match stream.write_all(&bytes) {
+        // Who has heard enough answers and closes; what it said is there to be read.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+        _ => {}
+    }
     read_answer(&mut BufReader::new(stream), method)
 }
 

@@ -50,7 +50,8 @@ pub fn needs_root() {
 }
 
 impl Site {
-    /// A folder with `apps` as configuration; control socket and metrics are this folder's own.
+    /// A folder with `apps` as configuration. Control socket and metrics are this folder's own,
+    /// unless the configuration says something about them.
     pub fn new(apps: &str) -> Self {
         // Short, since the path of a unix socket is; open, since some apps run as other users.
         let dir = tempfile::Builder::new().prefix("scgid-").tempdir_in("/tmp").unwrap();
@@ -63,10 +64,14 @@ impl Site {
     /// Replaces the configuration.
     pub fn write_config(&self, apps: &str) {
         let (dir, port) = (self.dir.path().display(), self.metrics.number());
-        let own = format!(
-            "control: {{socket: {dir}/control.sock}}\nmetrics: {{listen: \"127.0.0.1:{port}\"}}\n"
-        );
-        self.write("scgid.yaml", &(own + &self.fill(apps)));
+        let mut text = self.fill(apps);
+        if !text.contains("control:") {
+            text = format!("control: {{socket: {dir}/control.sock}}\n{text}");
+        }
+        if !text.contains("metrics:") {
+            text = format!("metrics: {{listen: \"127.0.0.1:{port}\"}}\n{text}");
+        }
+        self.write("scgid.yaml", &text);
     }
 
     /// Starts a daemon that serves all of it.
@@ -98,6 +103,13 @@ impl Site {
     /// The configuration's file.
     pub fn config(&self) -> PathBuf {
         self.path("scgid.yaml")
+    }
+
+    /// A copy of the program `name` in the folder, where everybody may run it.
+    pub fn copy_of(&self, name: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::copy(program(name), &path).unwrap();
+        path
     }
 
     /// Something in the folder.

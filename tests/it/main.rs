@@ -6,7 +6,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod boot;
+mod control;
 mod death;
+mod garbage;
+mod logs;
 mod nginx;
 mod reload;
 mod shutdown;
