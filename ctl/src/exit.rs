@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use scgi_protocol::control::Problem;
+use scgi_protocol::control::{Problem, ProblemKind};
 
 /// How a run of the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +47,22 @@ Exit codes:
 impl Exit {
     /// What a refusal of the daemon means for the exit code.
     pub(crate) fn of_problem(problem: &Problem) -> Self {
-        match problem.slug() {
-            "no-such-app" => Self::NoSuchApp,
-            "forbidden" => Self::Denied,
-            "conflict" => Self::Conflict,
-            "bad-request" | "invalid-config" => Self::Usage,
-            _ => Self::Failed,
+        let Some(kind) = problem.known() else { return Self::Failed };
+        match kind {
+            ProblemKind::NoSuchApp => Self::NoSuchApp,
+            ProblemKind::Forbidden => Self::Denied,
+            ProblemKind::Conflict => Self::Conflict,
+            ProblemKind::BadRequest | ProblemKind::InvalidConfig => Self::Usage,
+            ProblemKind::NotFound
+            | ProblemKind::NoSuchOperation
+            | ProblemKind::MethodNotAllowed
+            | ProblemKind::TooSlow
+            | ProblemKind::Senseless
+            | ProblemKind::TooLarge
+            | ProblemKind::Unprepared
+            | ProblemKind::Internal
+            | ProblemKind::Busy
+            | ProblemKind::Stopping => Self::Failed,
         }
     }
 
@@ -74,16 +84,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kind_of_a_problem_decides_the_exit_code() {
-        let exit = |slug: &str| {
-            let kind = format!("{}{slug}", Problem::PREFIX);
-            Exit::of_problem(&Problem { kind, ..Problem::default() }) as u8
-        };
-
-        let exits = ["no-such-app", "forbidden", "conflict", "bad-request", "invalid-config"];
-
-        assert_eq!(exits.map(exit), [4, 5, 6, 2, 2]);
-        assert_eq!(exit("stopping"), 1);
+    fn a_refusal_ends_with_the_exit_code_that_the_contract_names() {
+        for kind in ProblemKind::ALL {
+            let problem = Problem::new(kind, String::new());
+            assert_eq!(Exit::of_problem(&problem) as u8, kind.exit_code(), "{kind:?}");
+        }
+        assert_eq!(Exit::of_problem(&Problem::default()), Exit::Failed);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use scgi_protocol::control::{App, Operation, OperationState};
+use scgi_protocol::control::{Operation, OperationState};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -105,7 +105,7 @@ pub(super) async fn until(
     let ends = follow(context, &mut operations, &mut progress);
     let left = patiently(deadline, ends).await;
     progress.clear(context.console);
-    tell(context, &operations, left?.as_ref()).await
+    tell(context, &operations, left?.as_ref())
 }
 
 /// Returns when all `operations` have ended; until then keeps them up to date and on the screen.
@@ -159,7 +159,7 @@ async fn watch(
 }
 
 /// Tells how each operation ended, or that it has not.
-pub(super) async fn tell(
+pub(super) fn tell(
     context: &mut Context<'_>,
     operations: &[Operation],
     left: Option<&Left>,
@@ -174,7 +174,7 @@ pub(super) async fn tell(
         exit = exit.or(match operation.state {
             OperationState::Done => Exit::Done,
             OperationState::Failed => {
-                explain(context, operation).await;
+                explain(context, operation);
                 Exit::Failed
             }
             OperationState::Running => detach(context, operation, left),
@@ -195,20 +195,11 @@ fn print(context: &mut Context<'_>, operation: &Operation, words: &str) -> Resul
 }
 
 /// Says why an operation failed, what shows it, and what to do.
-async fn explain(context: &mut Context<'_>, operation: &Operation) {
+fn explain(context: &mut Context<'_>, operation: &Operation) {
     let mut told = vec![format!("error: {}", render::end(operation))];
     told.extend(render::evidence(operation));
-    let next = next_step(&context.client, operation).await;
-    told.push(format!("  next: {}", text::plain(&next)));
+    told.extend(render::next(operation));
     context.console.complain(&told.join("\n"));
-}
-
-/// The next step as the app's trouble has it, else a general one.
-async fn next_step(client: &Client, operation: &Operation) -> String {
-    let general = render::next_step(operation);
-    let Some(name) = &operation.app else { return general };
-    let Ok(app) = client.get::<App>(&format!("/v1/apps/{name}")).await else { return general };
-    app.trouble.map(|trouble| trouble.next).filter(|next| !next.is_empty()).unwrap_or(general)
 }
 
 /// Says that the operation goes on without us, and how to come back to it.

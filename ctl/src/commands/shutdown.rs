@@ -25,7 +25,7 @@ pub(super) async fn run(mut context: Context<'_>, patience: Patience) -> Result<
     }
     let deadline = Deadline::after(patience.timeout);
     let left = patiently(deadline, gone(&context.client, &mut accepted)).await?;
-    operation::tell(&mut context, &[accepted], left.as_ref()).await
+    operation::tell(&mut context, &[accepted], left.as_ref())
 }
 
 /// Waits until nobody listens on the socket, or the daemon says that it could not end.

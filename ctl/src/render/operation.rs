@@ -37,13 +37,9 @@ pub(crate) fn evidence(operation: &Operation) -> Vec<String> {
         .collect()
 }
 
-/// What a person can do about a failed operation that its app does not know better.
-pub(crate) fn next_step(operation: &Operation) -> String {
-    match (&operation.app, operation.verb) {
-        (Some(app), _) => format!("`scgictl describe {app}` shows its last events and lines"),
-        (None, Verb::Apply) => "`scgictl check` finds what is wrong with the file".to_owned(),
-        (None, _) => "`scgictl events` shows what happened".to_owned(),
-    }
+/// What a person can do about a failed operation, if the daemon knows.
+pub(crate) fn next(operation: &Operation) -> Option<String> {
+    operation.next.as_ref().map(|next| format!("  next: {}", text::one_line(next)))
 }
 
 fn subject(operation: &Operation) -> String {

@@ -179,6 +179,7 @@ pub(crate) fn operation(id: u64, verb: Verb, app: Option<&str>) -> Operation {
         ended: None,
         reason: None,
         evidence: Vec::new(),
+        next: None,
     }
 }
 
@@ -197,6 +198,7 @@ pub(crate) fn failed(id: u64, verb: Verb, app: Option<&str>) -> Operation {
         ended: Some(at(3)),
         reason: Some("generation 10 died 4 times in 10s: exit 1".into()),
         evidence: vec!["ImportError: no module named shop".into()],
+        next: Some("mend the program, then `scgictl retry shop`".into()),
         ..operation(id, verb, app)
     }
 }

@@ -23,7 +23,7 @@ fn logs_of_several_apps_are_one_list_in_the_order_they_were_read() {
         .on("GET /v1/apps/blog/logs", json(&blog))
         .on("GET /v1/apps/shop/logs", json(&lines(3..5)));
 
-    let ended = fake.scgictl("logs -n 3").ended();
+    let ended = fake.scgictl("logs shop blog -n 3").ended();
 
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     assert!(fake.asked().contains(&"GET /v1/apps/shop/logs?lines=3".to_owned()));
@@ -32,6 +32,23 @@ fn logs_of_several_apps_are_one_list_in_the_order_they_were_read() {
     2026-11-22T10:00:04.000Z shop/1 gen 9 err line 4
     2026-11-22T10:00:05.000Z blog/1 gen 9 err from blog
     ");
+}
+
+#[test]
+fn logs_of_all_apps_are_one_list_and_one_stream() {
+    let following = samples::log(5, "line 5");
+    let fake = Fake::new()
+        .on("GET /v1/logs?lines=2", json(&lines(3..5)))
+        .on("GET /v1/logs", Reply::Endless(events(&[(5, following)])));
+
+    let mut process = fake.scgictl("logs -f -n 2 -o name").spawned();
+    let out = BufReader::new(process.stdout.take().unwrap());
+    let ids: Vec<String> = out.lines().take(3).map(Result::unwrap).collect();
+    process.kill().unwrap();
+    process.wait().unwrap();
+
+    assert_eq!(ids, ["3", "4", "5"]);
+    assert_eq!(fake.asked(), ["GET /v1/logs?lines=2", "GET /v1/logs after 4"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use scgi_protocol::control::Event;
+use scgi_protocol::control::{EVENTS_MAX, Event};
 use scgi_protocol::name::AppName;
 
 use super::problem::Refused;
@@ -16,9 +16,6 @@ use crate::journal::Start;
 
 /// How many events are listed if nobody says how many.
 const LIMIT: usize = 100;
-
-/// How many events are listed at most.
-const LIMIT_MAX: usize = 2048;
 
 /// Which events.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
@@ -61,7 +58,7 @@ pub(super) async fn events(
             stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
         return sse::respond(&room, batches, |event| &event.kind);
     }
-    let most = limit.unwrap_or(LIMIT).min(LIMIT_MAX);
+    let most = limit.unwrap_or(LIMIT).min(EVENTS_MAX);
     let batch = journal.events(start(LIMIT), app.as_ref(), most);
     let events: Vec<&Event> = batch.entries.iter().map(|event| &**event).collect();
     Ok(Json(events).into_response())

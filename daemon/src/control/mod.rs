@@ -121,7 +121,7 @@ struct Route {
 /// Everything that can be asked. `GET` changes nothing and needs the right to look; all else needs
 /// the right to act.
 #[rustfmt::skip]
-const ROUTES: [Route; 13] = [
+const ROUTES: [Route; 14] = [
     Route { method: "get",  path: "/v1/status",              handler: || get(site::status) },
     Route { method: "get",  path: "/v1/config",              handler: || get(site::config) },
     Route { method: "post", path: "/v1/site/reload",         handler: || post(site::reload_site) },
@@ -131,6 +131,7 @@ const ROUTES: [Route; 13] = [
     Route { method: "post", path: "/v1/apps/{app}/{verb}",   handler: || post(apps::order_app) },
     Route { method: "put",  path: "/v1/apps/{app}/workers",  handler: || put(apps::scale_app) },
     Route { method: "get",  path: "/v1/apps/{app}/logs",     handler: || get(logs::logs) },
+    Route { method: "get",  path: "/v1/logs",                handler: || get(logs::all_logs) },
     Route { method: "get",  path: "/v1/operations",          handler: || get(operations::list_operations) },
     Route { method: "get",  path: "/v1/operations/{id}",     handler: || get(operations::show_operation) },
     Route { method: "get",  path: "/v1/events",              handler: || get(events::events) },

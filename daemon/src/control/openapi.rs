@@ -25,6 +25,7 @@ use super::{apps, events, logs, operations, site};
         apps::order_app,
         apps::scale_app,
         logs::logs,
+        logs::all_logs,
         operations::list_operations,
         operations::show_operation,
         events::events,

@@ -103,6 +103,7 @@ pub(super) async fn accept(room: &Room, peer: Peer, asked: Asked) -> Result<Resp
             ended: None,
             reason: None,
             evidence: Vec::new(),
+            next: None,
         },
     };
     let location = format!("/v1/operations/{id}");

@@ -9,7 +9,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use scgi_protocol::control::{BODY_MAX_BYTES, PROBLEM_MEDIA_TYPE, Problem};
+use scgi_protocol::control::{BODY_MAX_BYTES, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 use scgi_protocol::name::{AppName, OperationId};
 
 use super::door::Peer;
@@ -29,14 +29,8 @@ const ALIKE: f64 = 0.7;
 pub(super) struct Refused(Box<Problem>);
 
 impl Refused {
-    fn new(status: StatusCode, slug: &str, title: &str, detail: String) -> Self {
-        Self(Box::new(Problem {
-            kind: format!("{}{slug}", Problem::PREFIX),
-            title: title.to_owned(),
-            status: status.as_u16(),
-            detail,
-            ..Problem::default()
-        }))
+    fn new(kind: ProblemKind, detail: String) -> Self {
+        Self(Box::new(Problem::new(kind, detail)))
     }
 
     fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -48,55 +42,53 @@ impl Refused {
     pub(super) fn no_such_app(name: &str, known: impl Iterator<Item = AppName>) -> Self {
         let known: Vec<AppName> = known.collect();
         let detail = format!("no app is called `{}`", name.escape_debug());
-        Self::new(StatusCode::NOT_FOUND, "no-such-app", "no such app", detail)
-            .hint(suggestion(name, &known))
+        Self::new(ProblemKind::NoSuchApp, detail).hint(suggestion(name, &known))
     }
 
     /// There is no operation of that number.
     pub(super) fn no_such_operation(id: &str) -> Self {
         let detail = format!("no operation is known by the number `{}`", id.escape_debug());
-        Self::new(StatusCode::NOT_FOUND, "no-such-operation", "no such operation", detail)
+        Self::new(ProblemKind::NoSuchOperation, detail)
             .hint("only the last operations are remembered; `GET /v1/operations` lists them")
     }
 
     /// There is nothing at this path.
     pub(super) fn not_found(path: &str, hint: &str) -> Self {
         let detail = format!("there is nothing at `{}`", path.escape_debug());
-        Self::new(StatusCode::NOT_FOUND, "not-found", "nothing there", detail).hint(hint)
+        Self::new(ProblemKind::NotFound, detail).hint(hint)
     }
 
     /// The sender is not in the list of those who may.
     pub(super) fn forbidden(peer: Peer, list: &str) -> Self {
         let Peer { uid, gid, pid: _ } = peer;
         let detail = format!("user {uid} with primary group {gid} may not do this");
-        Self::new(StatusCode::FORBIDDEN, "forbidden", "not allowed", detail)
+        Self::new(ProblemKind::Forbidden, detail)
             .hint(format!("whoever runs scgid can name the user or its group in `{list}`"))
     }
 
     /// What was sent makes no sense.
     pub(super) fn bad_request(detail: &str, hint: &str) -> Self {
-        let title = "request not understood";
-        Self::new(StatusCode::BAD_REQUEST, "bad-request", title, detail.to_owned()).hint(hint)
+        Self::new(ProblemKind::BadRequest, detail.to_owned()).hint(hint)
     }
 
     /// The body is too long.
     pub(super) fn too_large() -> Self {
         let detail = format!("a control request has a body of at most {BODY_MAX_BYTES} bytes");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "request too large", detail)
+        Self::new(ProblemKind::TooLarge, detail)
             .hint("a configuration is not sent, it is read from its file: `POST /v1/site/reload`")
     }
 
     /// The body did not come in time.
     pub(super) fn too_slow(patience: Duration) -> Self {
         let detail = format!("the body was not complete after {} s", patience.as_secs());
-        Self::new(StatusCode::REQUEST_TIMEOUT, "too-slow", "request too slow", detail)
+        Self::new(ProblemKind::TooSlow, detail)
             .hint("send as many bytes as `Content-Length` announces")
     }
 
     /// All streams that may be open are.
     pub(super) fn busy() -> Self {
         let detail = "as many streams of events and lines are open as may be".to_owned();
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many followers", detail)
+        Self::new(ProblemKind::Busy, detail)
             .hint("end some of the followers, or ask without `Accept: text/event-stream`")
     }
 
@@ -112,34 +104,25 @@ impl From<Refusal> for Refused {
         match refusal {
             Refusal::NoSuchApp(app) => Self::no_such_app(app.as_str(), std::iter::empty()),
             Refusal::Conflict(id) => Self::conflict(id, detail),
-            Refusal::Senseless(_) => {
-                Self::new(StatusCode::CONFLICT, "senseless", "makes no sense as things are", detail)
-                    .hint("`GET /v1/status` shows how things are")
-            }
-            Refusal::Unprepared(_) => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                Self::new(status, "unprepared", "cannot be prepared", detail)
-                    .hint("nothing has changed; remove the cause and try again")
-            }
+            Refusal::Senseless(_) => Self::new(ProblemKind::Senseless, detail)
+                .hint("`GET /v1/status` shows how things are"),
+            Refusal::Unprepared(_) => Self::new(ProblemKind::Unprepared, detail)
+                .hint("nothing has changed; remove the cause and try again"),
             Refusal::InvalidConfig(problems) => {
-                let status = StatusCode::UNPROCESSABLE_ENTITY;
-                let mut refused =
-                    Self::new(status, "invalid-config", "configuration refused", detail)
-                        .hint("nothing has changed; correct the file and try again");
+                let mut refused = Self::new(ProblemKind::InvalidConfig, detail)
+                    .hint("nothing has changed; correct the file and try again");
                 refused.0.problems = problems;
                 refused
             }
-            Refusal::Stopping => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "stopping", detail)
-                    .hint("it takes no more orders; wait until it is back")
-            }
+            Refusal::Stopping => Self::new(ProblemKind::Stopping, detail)
+                .hint("it takes no more orders; wait until it is back"),
         }
     }
 }
 
 impl Refused {
     fn conflict(id: OperationId, detail: String) -> Self {
-        let mut refused = Self::new(StatusCode::CONFLICT, "conflict", "in the way", detail)
+        let mut refused = Self::new(ProblemKind::Conflict, detail)
             .hint(format!("`scgictl wait op:{id}` waits for its end; try again then"));
         refused.0.operation = Some(id);
         refused
@@ -148,7 +131,7 @@ impl Refused {
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).expect("it was made from a `StatusCode`");
+        let status = StatusCode::from_u16(self.0.status).expect("every kind has a status of HTTP");
         let body = serde_json::to_vec(&self.0).expect("a problem has no map with odd keys");
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_MEDIA_TYPE));
@@ -180,7 +163,7 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
     match status {
         StatusCode::METHOD_NOT_ALLOWED => not_allowed(&asked, head.headers.get(ALLOW)),
         status if status.is_server_error() => {
-            Refused::new(status, "internal", "failed", format!("`{asked}` failed: {said}"))
+            Refused::new(ProblemKind::Internal, format!("`{asked}` failed: {said}"))
                 .hint("this is a fault of scgid; its log may say more")
                 .into_response()
         }
@@ -192,8 +175,7 @@ pub(super) async fn dress(request: Request, next: Next) -> Response {
 fn not_allowed(asked: &str, allow: Option<&HeaderValue>) -> Response {
     let allowed = allow.and_then(|value| value.to_str().ok()).unwrap_or("nothing").to_owned();
     let detail = format!("`{}` cannot be done", asked.escape_debug());
-    let status = StatusCode::METHOD_NOT_ALLOWED;
-    let refused = Refused::new(status, "method-not-allowed", "wrong method", detail);
+    let refused = Refused::new(ProblemKind::MethodNotAllowed, detail);
     let mut response = refused.hint(format!("allowed here: {allowed}")).into_response();
     if let Some(allow) = allow {
         response.headers_mut().insert(ALLOW, allow.clone());

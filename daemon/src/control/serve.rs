@@ -43,7 +43,7 @@ const TOO_MANY: &str = concat!(
     "HTTP/1.1 503 Service Unavailable\r\n",
     "content-type: application/problem+json\r\n",
     "retry-after: 1\r\nconnection: close\r\n\r\n",
-    r#"{"type":"urn:scgid:problem:busy","title":"too many connections","status":503,"#,
+    r#"{"type":"urn:scgid:problem:busy","title":"too many at once","status":503,"#,
     r#""detail":"as many control connections are open as may be","#,
     r#""hint":"end some of those who follow or wait, then try again"}"#,
 );

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scgi_protocol::control::{
-    App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Trouble, Worker,
+    App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Trouble, Wish,
+    Worker,
 };
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::Serving;
@@ -18,6 +19,9 @@ use crate::supervisor::{LifeView, Moment, OperationView, PoolView, Role, Trouble
 
 /// How many of a dead worker's last lines are evidence.
 const EVIDENCE: usize = 3;
+
+/// How many apps that are not well are named.
+const NAMED: usize = 8;
 
 /// How many events and lines are shown with an app.
 const RECENT: usize = 10;
@@ -67,11 +71,42 @@ pub(super) fn operation(state: &ControlState, view: &OperationView) -> Operation
     let wall = |moment| state.clock.wall(moment);
     let (since, ended) = (wall(since), ended.map(wall));
     let meanwhile = |line: &LogLine| line.at >= since && ended.is_none_or(|ended| line.at <= ended);
-    let evidence = match (&app, how) {
-        (Some(app), OperationState::Failed) => last_words(state, app, meanwhile),
-        _ => Vec::new(),
+    let (mut evidence, mut next) = (Vec::new(), None);
+    if how == OperationState::Failed {
+        let said = app.as_ref().map(|app| last_words(state, app, meanwhile));
+        evidence = said.unwrap_or_default();
+        next =
+            Some(app.as_ref().map_or_else(|| next_of_site(state), |app| next_of_app(state, app)));
+    }
+    Operation { id, verb, app, state: how, progress, since, ended, reason, evidence, next }
+}
+
+/// What a person can do after an operation of an app has failed: what the app itself needs.
+fn next_of_app(state: &ControlState, name: &AppName) -> String {
+    let Some(pool) = state.board.pool(name) else {
+        return format!("`scgictl events {name}` shows what happened");
     };
-    Operation { id, verb, app, state: how, progress, since, ended, reason, evidence }
+    let next = pool.trouble.as_ref().map(|trouble| trouble.next.clone());
+    next.filter(|next| !next.is_empty())
+        .unwrap_or_else(|| format!("`scgictl describe {name}` shows its last events and lines"))
+}
+
+/// What a person can do after an operation of the site has failed: look at what is not well.
+fn next_of_site(state: &ControlState) -> String {
+    let pools = state.board.pools();
+    let unwell = pools.iter().filter(|(_, pool)| pool.wish == Wish::Run && !pool.state.is_well());
+    let names: Vec<&str> = unwell.map(|(name, _)| name.as_str()).collect();
+    match names.len() {
+        0 => "`scgictl events` shows what happened".to_owned(),
+        count @ ..=NAMED => {
+            let is = if count == 1 { "is" } else { "are" };
+            format!("{} {is} not well; `scgictl status` says why", names.join(", "))
+        }
+        count => {
+            let (named, more) = (names[..NAMED].join(", "), count - NAMED);
+            format!("{named} and {more} more are not well; `scgictl status` says why")
+        }
+    }
 }
 
 fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>) -> App {

@@ -10,6 +10,7 @@ use scgi_protocol::name::AppName;
 use tokio::sync::watch;
 
 use super::Journal;
+use super::merge::Progress;
 use super::ring::{Batch, Cursor, Start};
 
 /// How many entries a follower gets at once.
@@ -31,6 +32,14 @@ pub struct LineFollower {
     news: watch::Receiver<u64>,
     app: AppName,
     cursor: Cursor,
+}
+
+/// Follows the lines of all apps.
+#[derive(Debug)]
+pub struct SiteFollower {
+    journal: Journal,
+    news: watch::Receiver<u64>,
+    progress: Progress,
 }
 
 impl EventFollower {
@@ -81,6 +90,27 @@ impl LineFollower {
                 if !batch.entries.is_empty() || batch.missed > 0 {
                     return batch.map(|said| Arc::clone(&said.line));
                 }
+            }
+            wait(&mut self.news).await;
+        }
+    }
+}
+
+impl SiteFollower {
+    pub(super) fn new(journal: Journal, start: Start) -> Self {
+        let progress = journal.lock().progress(start);
+        let news = journal.line_news.subscribe();
+        Self { journal, news, progress }
+    }
+
+    /// The next lines; waits until there are some, or some were missed.
+    pub async fn next(&mut self) -> Batch<LogLine> {
+        loop {
+            self.news.borrow_and_update();
+            let batch;
+            (batch, self.progress) = self.journal.lock().read_all(self.progress, BATCH);
+            if !batch.entries.is_empty() || batch.missed > 0 {
+                return batch;
             }
             wait(&mut self.news).await;
         }

@@ -4,21 +4,22 @@
 //! number per app and by their bytes in total, where the app that holds most gives way first, so
 //! that a chatty app cannot push out what a quiet one said.
 //!
-//! `ring` is what things are kept in, `follow` how somebody waits for more, `tale` how a
-//! note of the core becomes words for a person.
+//! `ring` is what things are kept in, `merge` makes one list of many, `follow` is how somebody
+//! waits for more, `tale` how a note of the core becomes words for a person.
 
 mod follow;
+mod merge;
 mod ring;
 mod tale;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use scgi_protocol::control::{Event, LogLine, Stream, Timestamp};
+use scgi_protocol::control::{EVENTS_MAX, Event, LINES_MAX, LogLine, Stream, Timestamp};
 use scgi_protocol::name::{AppName, WorkerId};
 use tokio::sync::watch;
 
-pub use follow::{EventFollower, LineFollower};
+pub use follow::{EventFollower, LineFollower, SiteFollower};
 use ring::Ring;
 pub use ring::{Batch, Entry, Start};
 pub use tale::Tale;
@@ -41,7 +42,7 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { events: 2048, lines_per_app: 1000, line_bytes: 8 * 1024 * 1024 }
+        Self { events: EVENTS_MAX, lines_per_app: LINES_MAX, line_bytes: 8 * 1024 * 1024 }
     }
 }
 
@@ -154,6 +155,12 @@ impl Journal {
         ring.read(ring.cursor(start, |_| true), most, |_| true).map(|said| Arc::clone(&said.line))
     }
 
+    /// At most `most` lines of all apps from `start` on, in the order of their numbers.
+    pub fn all_lines(&self, start: Start, most: usize) -> Batch<LogLine> {
+        let kept = self.lock();
+        kept.read_all(kept.progress(start), most).0
+    }
+
     /// The last lines that one worker of an app wrote to its standard error, oldest first, at most
     /// `most`: of the worker that `by` is true of and that wrote last. Empty lines do not count,
     /// nor do workers that answer in the app's place.
@@ -189,6 +196,11 @@ impl Journal {
     /// Follows the lines of an app from `start` on.
     pub fn follow_lines(&self, start: Start, app: AppName) -> LineFollower {
         LineFollower::new(self.clone(), start, app)
+    }
+
+    /// Follows the lines of all apps from `start` on.
+    pub fn follow_all_lines(&self, start: Start) -> SiteFollower {
+        SiteFollower::new(self.clone(), start)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {

@@ -105,6 +105,11 @@ impl<T: Entry> Ring<T> {
         self.entries.iter()
     }
 
+    /// The entries after the one of number `id`, oldest first.
+    pub(super) fn after(&self, id: u64) -> impl Iterator<Item = &Arc<T>> {
+        self.entries.range(self.index_after(id)..)
+    }
+
     /// Where a reader begins who wants to begin at `start`; `wanted` says which entries count.
     pub(super) fn cursor(&self, start: Start, wanted: impl Fn(&T) -> bool) -> Cursor {
         let gone = self.gone();
@@ -121,7 +126,7 @@ impl<T: Entry> Ring<T> {
             Start::After(id) if id > self.newest_id() => 0,
             // Something was missed, and nobody knows how much: at least one.
             Start::After(id) if id < self.dropped_id => return Cursor(gone.saturating_sub(1)),
-            Start::After(id) => self.entries.partition_point(|entry| entry.id() <= id),
+            Start::After(id) => self.index_after(id),
         };
         Cursor(gone + index as u64)
     }
@@ -150,6 +155,10 @@ impl<T: Entry> Ring<T> {
         }
         batch.cursor = Cursor(at);
         batch
+    }
+
+    fn index_after(&self, id: u64) -> usize {
+        self.entries.partition_point(|entry| entry.id() <= id)
     }
 
     /// How many entries were dropped so far.

@@ -197,3 +197,72 @@ async fn a_follower_of_an_app_that_never_spoke_waits_for_its_first_word() {
 
     assert_eq!(waiting.await.unwrap().entries[0].line, "first");
 }
+
+/// Lines of two apps in turn: `a` writes the odd ones, `b` the even ones.
+fn in_turn(journal: &Journal, numbers: std::ops::RangeInclusive<u64>) {
+    for number in numbers {
+        let by = if number.is_multiple_of(2) { worker("b", 2) } else { worker("a", 1) };
+        write(journal, &by, Stream::Stdout, &number.to_string());
+    }
+}
+
+fn numbers(batch: &Batch<LogLine>) -> Vec<u64> {
+    batch.entries.iter().map(|line| line.id).collect()
+}
+
+#[test]
+fn the_lines_of_all_apps_are_one_list_in_the_order_they_were_read() {
+    let journal = Journal::default();
+    in_turn(&journal, 1..=6);
+    let read = |start, most| numbers(&journal.all_lines(start, most));
+
+    assert_eq!(read(Start::Last(9), 9), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(read(Start::Last(3), 9), [4, 5, 6]);
+    assert_eq!(read(Start::Last(0), 9), [0; 0]);
+    assert_eq!(read(Start::After(2), 3), [3, 4, 5]);
+    assert_eq!(read(Start::After(6), 9), [0; 0]);
+    assert_eq!(read(Start::After(4711), 9), [1, 2, 3, 4, 5, 6], "of an earlier daemon");
+}
+
+#[test]
+fn a_reader_of_all_lines_has_missed_what_is_gone_after_the_line_it_names_and_nothing_else() {
+    let journal = Journal::new(Bounds { lines_per_app: 2, ..Bounds::default() });
+    write(&journal, &worker("quiet", 3), Stream::Stdout, "1");
+    in_turn(&journal, 2..=9);
+    let read = |start| journal.all_lines(start, 99);
+
+    assert_eq!(
+        (numbers(&read(Start::After(1))), read(Start::After(1)).missed),
+        (vec![6, 7, 8, 9], 4)
+    );
+    assert_eq!(read(Start::After(5)).missed, 0);
+    let all = read(Start::Last(99));
+    assert_eq!((numbers(&all), all.missed), (vec![1, 6, 7, 8, 9], 0));
+}
+
+#[tokio::test]
+async fn a_follower_of_all_lines_gets_each_once_and_hears_how_many_it_missed() {
+    let journal = Journal::new(Bounds { lines_per_app: 200, ..Bounds::default() });
+    in_turn(&journal, 1..=3);
+    let mut follower = journal.follow_all_lines(Start::Last(1));
+    assert_eq!(numbers(&follower.next().await), [3]);
+
+    in_turn(&journal, 4..=1003);
+    let (first, second) = (follower.next().await, follower.next().await);
+
+    assert_eq!((first.missed, second.missed), (600, 0));
+    let got = [numbers(&first), numbers(&second)].concat();
+    assert_eq!(got, (604..=1003).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_follower_of_all_lines_waits_for_the_first_word_of_any_app() {
+    let journal = Journal::default();
+    let mut follower = journal.follow_all_lines(Start::Last(5));
+    let waiting = tokio::spawn(async move { follower.next().await });
+    tokio::task::yield_now().await;
+
+    write(&journal, &worker("shop", 1), Stream::Stdout, "first");
+
+    assert_eq!(waiting.await.unwrap().entries[0].line, "first");
+}

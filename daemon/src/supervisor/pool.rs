@@ -29,11 +29,13 @@ pub(super) struct Launch {
     pub(super) trail: Trail,
     /// One of its workers has been ready.
     pub(super) proven: bool,
+    /// One of its workers has served well since the last death that cost a pause.
+    pub(super) trusted: bool,
 }
 
 impl Launch {
     fn new(generation: Generation, spec: Arc<AppSpec>) -> Self {
-        Self { generation, spec, trail: Trail::default(), proven: false }
+        Self { generation, spec, trail: Trail::default(), proven: false, trusted: false }
     }
 }
 
@@ -355,6 +357,7 @@ impl Pool {
         let Some(launch) = self.launch_mut(generation) else { return };
         let policy = launch.spec.restart;
         let toll = launch.trail.died(death, &policy, now);
+        launch.trusted &= toll == Toll::Free;
         let deaths = launch.trail.streak();
         let note = match toll {
             Toll::Free => return,

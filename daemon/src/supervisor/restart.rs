@@ -72,17 +72,24 @@ impl Trail {
         if steps == 0 {
             return Toll::Free;
         }
-        let pause = jittered(doubled(policy.backoff_first, steps - 1, policy), death.salt);
-        self.not_before = now + pause;
-        Toll::Pause(pause)
+        let until = now + jittered(doubled(policy.backoff_first, steps - 1, policy), death.salt);
+        // Workers that serve are wanted back: those that die while one rests do not prolong it.
+        if !death.well || self.not_before <= now {
+            self.not_before = self.not_before.max(until);
+        }
+        Toll::Pause(self.not_before.since(now))
     }
 
-    /// A worker has served well: what was before is forgiven. Tells whether that was news.
-    pub(super) fn served_well(&mut self) -> bool {
-        let news = self.streak > 0 || self.spent;
+    /// A worker that came after the last death has served well: what was before is forgiven.
+    pub(super) fn served_well(&mut self) {
         self.streak = 0;
         self.spent = false;
-        news
+        self.never_again = false;
+    }
+
+    /// When the last worker died.
+    pub(super) fn last_death(&self) -> Option<Moment> {
+        self.recent.back().copied()
     }
 
     /// An operator wants it tried at once, with a fresh budget.
@@ -181,7 +188,7 @@ mod tests {
         }
         assert!(trail.is_spent());
 
-        assert!(trail.served_well());
+        trail.served_well();
         assert!(!trail.is_spent() && !trail.is_sore());
         assert!(matches!(trail.died(death(false, 9), &policy, at(99)), Toll::Pause(_)));
         assert!(!trail.is_spent());

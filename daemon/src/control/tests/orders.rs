@@ -1,11 +1,11 @@
 //! Orders: what the loop hears, and what becomes of it.
 
 use axum::http::StatusCode;
-use scgi_protocol::control::{Operation, OperationState, Verb};
+use scgi_protocol::control::{Operation, OperationState, Verb, Wish};
 use scgi_protocol::name::OperationId;
 
 use super::world::{World, name, running};
-use crate::supervisor::{Moment, OperationView};
+use crate::supervisor::{Moment, OperationView, PoolView};
 
 #[tokio::test]
 async fn every_order_reaches_the_loop_as_it_was_meant() {
@@ -129,5 +129,39 @@ async fn a_failed_operation_shows_what_the_dead_said_meanwhile() {
     let all: Vec<Operation> = world.get("/v1/operations").await.json();
 
     assert_eq!(failed.evidence, ["KeyError: 'DATABASE'"]);
+    assert_eq!(failed.next.unwrap(), "correct the program, then `scgictl retry shop`");
     assert!(all[1].evidence.is_empty(), "an operation under way has nothing to show");
+    assert_eq!(all[1].next, None);
+}
+
+#[tokio::test]
+async fn a_failed_operation_says_what_to_do_next() {
+    let world = World::new();
+    let failed = |id, app| OperationView { state: OperationState::Failed, app, ..running(id) };
+    world.state.board.post_operation(failed(5, Some(name("blog"))));
+    world.state.board.post_operation(failed(6, Some(name("gone"))));
+    world.state.board.post_operation(failed(7, None));
+    let next = async |id: u64| {
+        let operation: Operation = world.get(&format!("/v1/operations/{id}")).await.json();
+        operation.next.unwrap()
+    };
+
+    assert_eq!(next(5).await, "`scgictl describe blog` shows its last events and lines");
+    assert_eq!(next(6).await, "`scgictl events gone` shows what happened");
+    assert_eq!(next(7).await, "shop is not well; `scgictl status` says why");
+
+    let shop = world.state.board.pool(&name("shop")).unwrap();
+    for more in 0..9 {
+        world.state.board.post_pool(&name(&format!("a{more}")), Some((*shop).clone()));
+    }
+    assert_eq!(
+        next(7).await,
+        "a0, a1, a2, a3, a4, a5, a6, a7 and 2 more are not well; `scgictl status` says why"
+    );
+
+    for (name, pool) in world.state.board.pools() {
+        let stopped = PoolView { wish: Wish::Stop, ..(*pool).clone() };
+        world.state.board.post_pool(&name, Some(stopped));
+    }
+    assert_eq!(next(7).await, "`scgictl events` shows what happened");
 }

@@ -185,6 +185,21 @@ async fn lists_are_as_long_as_asked_and_go_on_where_asked() {
 }
 
 #[tokio::test]
+async fn the_lines_of_all_apps_are_one_list() {
+    let world = World::new();
+    (1..=6).for_each(|n| world.write(["blog", "shop"][n % 2], 1, &n.to_string()));
+    let lines = async |query: &str| {
+        let lines: Vec<LogLine> = world.get(&format!("/v1/logs{query}")).await.json();
+        lines.into_iter().map(|line| line.line).collect::<String>()
+    };
+
+    assert_eq!(lines("").await, "123456");
+    assert_eq!(lines("?lines=3").await, "456");
+    assert_eq!(lines("?after=2&lines=2").await, "34");
+    assert_eq!(lines("?after=99&lines=2").await, "12");
+}
+
+#[tokio::test]
 async fn a_configuration_that_is_known_is_not_sent_again() {
     let world = World::new();
     let known = async |tag: &str| {

@@ -88,6 +88,23 @@ async fn a_stream_tells_only_of_the_app_that_was_asked_for() {
 }
 
 #[tokio::test]
+async fn one_stream_brings_the_lines_of_all_apps_and_can_be_resumed() {
+    let world = World::new();
+    world.write("blog", 1, "1");
+
+    let mut next = Reader::open(&world, "/v1/logs", None).await;
+    let mut last = Reader::open(&world, "/v1/logs?lines=1", None).await;
+    world.write("shop", 2, "2");
+    world.write("blog", 1, "3");
+    let mut resumed = Reader::open(&world, "/v1/logs", Some(2)).await;
+
+    assert_eq!(next.next().await.unwrap(), "id: 2 event: stderr");
+    assert_eq!(next.next().await.unwrap(), "id: 3 event: stderr");
+    assert_eq!(last.next().await.unwrap(), "id: 1 event: stderr");
+    assert_eq!(resumed.next().await.unwrap(), "id: 3 event: stderr");
+}
+
+#[tokio::test]
 async fn a_follower_that_comes_too_late_is_told_how_much_it_missed() {
     let world = World::new();
     let mut reader = Reader::open(&world, "/v1/apps/blog/logs?after=0", None).await;
@@ -96,6 +113,19 @@ async fn a_follower_that_comes_too_late_is_told_how_much_it_missed() {
 
     assert_eq!(reader.next().await.unwrap(), "event: missed data: {\"missed\":3}");
     assert_eq!(reader.next().await.unwrap(), "id: 4 event: stderr");
+}
+
+#[tokio::test]
+async fn a_follower_of_all_apps_that_comes_too_late_is_told_how_much_it_missed() {
+    let world = World::new();
+    let mut reader = Reader::open(&world, "/v1/logs?after=0", None).await;
+
+    world.write("shop", 2, "first");
+    (0..1003).for_each(|n| world.write("blog", 1, &n.to_string()));
+
+    assert_eq!(reader.next().await.unwrap(), "event: missed data: {\"missed\":3}");
+    assert_eq!(reader.next().await.unwrap(), "id: 1 event: stderr");
+    assert_eq!(reader.next().await.unwrap(), "id: 5 event: stderr");
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ pub(super) enum Nature {
     Hangs,
     /// Is never even a process.
     CannotSpawn,
-    /// Is ready and ends at once.
+    /// Is ready and ends before it has answered anybody.
     Flashes,
     /// Says that it is leaving as soon as it is there, and takes its time.
     Deserts,
@@ -54,6 +54,8 @@ pub(super) struct Fate {
     /// Whether it becomes a process at all.
     pub(super) spawns: bool,
     pub(super) ready: Option<Duration>,
+    /// It answers whom it accepts before it ends.
+    pub(super) answers: bool,
     /// It says so twice.
     pub(super) ready_twice: bool,
     /// It ends by itself.
@@ -75,6 +77,7 @@ impl Fate {
         Self {
             spawns: true,
             ready: Some(rng.ms(1..=400)),
+            answers: true,
             ready_twice: false,
             dies: None,
             leaves: None,
@@ -98,11 +101,11 @@ impl Fate {
             Nature::Flashes => {
                 let ready = rng.ms(0..=50);
                 let dies = Some((ready + soon, bad_end(rng)));
-                Self { ready: Some(ready), dies, ..good }
+                Self { ready: Some(ready), answers: false, dies, ..good }
             }
             Nature::Deserts => {
                 let drain = rng.ms(1000..=60_000);
-                Self { leaves: Some(soon), drain, ..good }
+                Self { ready: None, leaves: Some(soon), drain, ..good }
             }
             Nature::Quits => {
                 let dies = Some((soon, Exit::Code(EXIT_NEVER_AGAIN)));
