@@ -5,10 +5,14 @@
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use scgi_protocol::address::Address;
 
 use super::job::Job;
+
+/// A server that says nothing for this long has lost the request.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bytes with which a client asks for `job`.
 #[must_use]
@@ -73,8 +77,16 @@ fn head(method: &str, path: &str, body_bytes: usize) -> Vec<u8> {
 /// Whatever connecting, sending or receiving met.
 pub fn ask(address: &Address, request: &[u8]) -> io::Result<Vec<u8>> {
     match address {
-        Address::Unix(path) => talk(UnixStream::connect(path)?, request),
-        Address::Tcp(address) => talk(TcpStream::connect(address)?, request),
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            talk(stream, request)
+        }
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address)?;
+            stream.set_read_timeout(Some(PATIENCE))?;
+            talk(stream, request)
+        }
     }
 }
 
