@@ -1,0 +1,17 @@
+//! What the operator meant: validated, immutable, comparable.
+//!
+//! Made by [`crate::config`] from what was written; read by everybody else. A value of these types
+//! cannot hold nonsense, so nobody checks twice. Nothing here performs I/O: users, groups and
+//! programs have been looked up by the time they are spelled here.
+
+mod app;
+mod launch;
+mod listen;
+mod policy;
+mod site;
+
+pub use app::{AppSpec, Change};
+pub use launch::{Identity, Launch, Limit, Resource};
+pub use listen::{ListenAt, ListenSpec, Ownership};
+pub use policy::{Ready, Restart, Roll, Sizing, SizingError, StopSignal, Timing};
+pub use site::{ControlSpec, MetricsSpec, Site, Who};

@@ -1,0 +1,206 @@
+//! The bounded numbers by which the supervisor decides.
+
+use std::time::Duration;
+
+/// How many workers an app has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizing {
+    min: u16,
+    max: u16,
+    spare: u16,
+    idle_timeout: Duration,
+}
+
+/// Why numbers are not a [`Sizing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SizingError {
+    /// No worker could ever run, or too many.
+    #[error("must be 1 to {most}, not {0}", most = Sizing::MOST)]
+    Max(u16),
+    /// The least is more than the most.
+    #[error("`min` ({min}) is more than `max` ({max})")]
+    MinAboveMax {
+        /// The least.
+        min: u16,
+        /// The most.
+        max: u16,
+    },
+    /// More idle workers than there may be workers.
+    #[error("`spare` ({spare}) is more than `max` ({max})")]
+    SpareAboveMax {
+        /// The idle ones.
+        spare: u16,
+        /// The most.
+        max: u16,
+    },
+}
+
+impl Sizing {
+    /// Most workers an app may have.
+    pub const MOST: u16 = 1024;
+
+    /// The idle timeout unless the configuration says another.
+    pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+    /// Always `count` workers.
+    ///
+    /// # Errors
+    ///
+    /// [`SizingError::Max`] if `count` is 0 or more than [`Self::MOST`].
+    pub fn fixed(count: u16) -> Result<Self, SizingError> {
+        Self::dynamic(count, count, 0, Self::DEFAULT_IDLE_TIMEOUT)
+    }
+
+    /// Between `min` and `max` workers, `spare` of them idle, the surplus retired after
+    /// `idle_timeout` without a request.
+    ///
+    /// # Errors
+    ///
+    /// [`SizingError`] if the numbers contradict each other.
+    pub fn dynamic(
+        min: u16,
+        max: u16,
+        spare: u16,
+        idle_timeout: Duration,
+    ) -> Result<Self, SizingError> {
+        match (min, max, spare) {
+            (_, 0, _) | (_, 1025.., _) => Err(SizingError::Max(max)),
+            _ if min > max => Err(SizingError::MinAboveMax { min, max }),
+            _ if spare > max => Err(SizingError::SpareAboveMax { spare, max }),
+            _ => Ok(Self { min, max, spare, idle_timeout }),
+        }
+    }
+
+    /// Fewest workers.
+    pub fn min(&self) -> u16 {
+        self.min
+    }
+
+    /// Most workers.
+    pub fn max(&self) -> u16 {
+        self.max
+    }
+
+    /// Idle workers to keep at hand.
+    pub fn spare(&self) -> u16 {
+        self.spare
+    }
+
+    /// How long a surplus worker may be idle.
+    pub fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    /// The number of workers never changes by itself.
+    pub fn is_fixed(&self) -> bool {
+        self.min == self.max
+    }
+}
+
+/// How a worker's readiness is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// It says `READY=1`.
+    Notify,
+    /// It has lived this long.
+    After(Duration),
+}
+
+/// The signal that asks a worker to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopSignal {
+    /// SIGTERM.
+    Term,
+    /// SIGINT.
+    Int,
+    /// SIGQUIT.
+    Quit,
+    /// SIGHUP.
+    Hup,
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
+}
+
+impl StopSignal {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Term, Self::Int, Self::Quit, Self::Hup, Self::Usr1, Self::Usr2];
+
+    /// Its name without `SIG`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Quit => "QUIT",
+            Self::Hup => "HUP",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+        }
+    }
+}
+
+/// How long starting and stopping may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// How readiness is known.
+    pub ready: Ready,
+    /// From started to ready; a worker that takes longer is killed.
+    pub start_timeout: Duration,
+    /// From asked to leave to gone; a worker that takes longer is killed.
+    pub stop_timeout: Duration,
+    /// How it is asked to leave.
+    pub stop_signal: StopSignal,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            ready: Ready::Notify,
+            start_timeout: Duration::from_secs(30),
+            stop_timeout: Duration::from_secs(30),
+            stop_signal: StopSignal::Term,
+        }
+    }
+}
+
+/// What deaths cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restart {
+    /// Deaths within `period` that a generation may have before it is given up; at least 1.
+    pub budget: u32,
+    /// How long a death is remembered.
+    pub period: Duration,
+    /// The first pause before another attempt.
+    pub backoff_first: Duration,
+    /// The longest pause before another attempt.
+    pub backoff_max: Duration,
+    /// No further attempts once the budget is spent, rather than one at each longest pause.
+    pub give_up: bool,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            budget: 5,
+            period: Duration::from_secs(60),
+            backoff_first: Duration::from_millis(100),
+            backoff_max: Duration::from_secs(30),
+            give_up: false,
+        }
+    }
+}
+
+/// How one generation is replaced by the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roll {
+    /// How many workers above the wanted number may exist meanwhile; at least 1.
+    pub surge: u16,
+}
+
+impl Default for Roll {
+    fn default() -> Self {
+        Self { surge: 1 }
+    }
+}

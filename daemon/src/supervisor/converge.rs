@@ -1,0 +1,359 @@
+//! What to do about the facts: the whole policy of a pool, in a few sentences.
+//!
+//! 1. Whoever passed a deadline is killed; whoever has lived long enough is ready.
+//! 2. How many seats are wanted comes from sizing; none if the app is leaving.
+//! 3. Workers in seats beyond that are asked to leave.
+//! 4. A worker that is not of the active launch is asked to leave once its seat is served by one
+//!    that is, or at once if it never served.
+//! 5. While the active launch rests after a death, nobody is started.
+//! 6. Every wanted seat without a worker of the active launch gets one, a few at a time.
+//! 7. An app that is given up for now is answered for by a relief worker.
+//!
+//! Death, roll, scaling, recovery and shutdown are these sentences seen from different facts; there
+//! is no procedure for any of them. Converging twice at one moment changes nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use scgi_protocol::control::AppState;
+use scgi_protocol::name::{Generation, Seat, WorkerId};
+
+use super::event::{Action, Cause, Note, Role, Spawn};
+use super::moment::Moment;
+use super::pool::{Pool, death};
+use super::restart::HEALTHY_AFTER;
+use super::sizing::{LOOK, LOOK_FIXED};
+use super::worker::{Life, Worker};
+
+/// How many workers of a launch start at once before one of them was ready.
+const UNPROVEN_AT_ONCE: usize = 4;
+
+/// How many workers of a launch start at once after that.
+const PROVEN_AT_ONCE: usize = 32;
+
+/// What a pool needs from outside to converge.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    pub(super) now: Moment,
+    /// The number the next worker will have.
+    pub(super) next_worker: &'a mut WorkerId,
+    pub(super) out: &'a mut Vec<Action>,
+}
+
+impl Pool {
+    /// Decides.
+    pub(super) fn converge(&mut self, turn: &mut Turn<'_>) {
+        self.expire(turn);
+        self.prove(turn.now);
+        let wanted = self.wanted();
+        self.retire_surplus(wanted, turn);
+        self.retire_outdated(turn);
+        self.fill(wanted, turn);
+        self.relieve(wanted, turn);
+        self.watch(turn);
+        self.conclude(turn);
+    }
+
+    fn expire(&mut self, turn: &mut Turn<'_>) {
+        let ids: Vec<_> = self.workers.keys().copied().collect();
+        for id in ids {
+            let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
+            let worker = self.workers.get_mut(&id).expect("its number was just listed");
+            worker.catch_up(&spec, turn.now, turn.out);
+            if self.hurried {
+                worker.hurry(turn.now);
+            }
+            worker.repeat(&spec, turn.now, turn.out);
+            if let Some((cause, after)) = worker.expire(turn.now, turn.out) {
+                let asked = worker.leaving.is_some();
+                worker.leaving = Some(cause);
+                let about = worker.about(&spec);
+                turn.out.push(Action::Tell(Note::WorkerKilled { about, cause, after }));
+                if !asked && cause == Cause::StartTimeout {
+                    self.pay_for_slowness(id, turn);
+                }
+            }
+            self.ready_by_living(id, turn);
+        }
+    }
+
+    /// A worker that is killed for being slow is paid for at once: its replacement need not wait
+    /// for the kernel to bury it.
+    fn pay_for_slowness(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+        let worker = self.workers[&id].clone();
+        let how = format!("not ready within {:?}", turn.now.since(worker.since));
+        self.pay(&worker, death(&worker, how), turn.now, turn.out);
+    }
+
+    fn ready_by_living(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+        if let Life::Starting { pid, ready_at: Some(at), .. } = self.workers[&id].life
+            && at <= turn.now
+        {
+            self.ready(pid, turn.now, turn.out);
+        }
+    }
+
+    /// Forgives the active launch if one of its workers has been ready for long enough. A launch
+    /// that is held stays so: the roll is undone.
+    fn prove(&mut self, now: Moment) {
+        let active = self.active().generation;
+        let healthy =
+            |w: &Worker| w.generation == active && w.is_serving() && w.served_well(None, now);
+        if self.app_workers().any(healthy)
+            && let Some(launch) = self.launch_mut(active)
+        {
+            launch.trail.served_well();
+        }
+    }
+
+    fn wanted(&mut self) -> u16 {
+        if self.restarting && self.app_workers().all(|w| w.generation == self.latest.generation) {
+            self.restarting = false;
+        }
+        if self.is_leaving() || self.restarting {
+            return 0;
+        }
+        // Somebody has to find out whether a failing app has recovered.
+        let least = u16::from(self.active().trail.is_spent());
+        self.demand.target().max(least)
+    }
+
+    fn retire_surplus(&mut self, wanted: u16, turn: &mut Turn<'_>) {
+        let cause = match (self.is_leaving(), self.restarting) {
+            (true, _) => Cause::Stopped,
+            (false, true) => Cause::Rolled,
+            (false, false) => Cause::ScaledDown,
+        };
+        while self.taken().len() > usize::from(wanted) {
+            let seat = self.most_dispensable().expect("more seats are taken than are wanted");
+            self.ask_to_leave(turn, cause, |worker| {
+                worker.seat == seat && worker.role == Role::App
+            });
+        }
+        if self.is_leaving() {
+            self.ask_to_leave(turn, Cause::Stopped, |worker| worker.role == Role::Relief);
+        }
+    }
+
+    /// The seat that is missed least: one that nobody serves yet, else the one idle longest, else
+    /// the highest.
+    fn most_dispensable(&self) -> Option<Seat> {
+        let served = self.served();
+        let idle = |seat: &Seat| {
+            let workers = self.app_workers().filter(|w| w.seat == *seat && w.is_serving());
+            workers.filter_map(|worker| worker.idle).max()
+        };
+        self.taken().into_iter().max_by_key(|seat| (!served.contains(seat), idle(seat), *seat))
+    }
+
+    fn retire_outdated(&mut self, turn: &mut Turn<'_>) {
+        let active = self.active().generation;
+        let current = |worker: &&Worker| worker.generation == active;
+        let served: BTreeSet<_> = self
+            .app_workers()
+            .filter(current)
+            .filter(|worker| worker.is_serving())
+            .map(|worker| worker.seat)
+            .collect();
+        self.ask_to_leave(turn, Cause::Rolled, |worker| {
+            worker.role == Role::App
+                && worker.generation != active
+                && (worker.is_starting() || served.contains(&worker.seat))
+        });
+    }
+
+    fn ask_to_leave(&mut self, turn: &mut Turn<'_>, cause: Cause, which: impl Fn(&Worker) -> bool) {
+        let leaving: Vec<_> =
+            self.workers.values().filter(|w| w.is_staying() && which(w)).map(|w| w.id).collect();
+        for id in leaving {
+            let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
+            let worker = self.workers.get_mut(&id).expect("its number was just listed");
+            worker.ask_to_leave(cause, &spec, turn.now, turn.out);
+        }
+    }
+
+    fn fill(&mut self, wanted: u16, turn: &mut Turn<'_>) {
+        let launch = self.active();
+        let given_up = launch.trail.is_given_up(&launch.spec.restart);
+        if wanted == 0 || given_up || launch.trail.resting_until(turn.now).is_some() {
+            return;
+        }
+        let (generation, spec) = (launch.generation, Arc::clone(&launch.spec));
+        let mut room = self.room_to_start();
+        let taken = self.taken();
+        let current: BTreeSet<_> = self
+            .app_workers()
+            .filter(|w| w.is_staying() && w.generation == generation)
+            .map(|w| w.seat)
+            .collect();
+
+        let outdated: Vec<_> = taken.difference(&current).copied().collect();
+        let replacing = self.replacing(&taken, generation);
+        let surge = usize::from(spec.roll.surge).saturating_sub(replacing);
+        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat));
+        let missing = usize::from(wanted).saturating_sub(taken.len());
+        let seats: Vec<_> = free.take(missing).chain(outdated.into_iter().take(surge)).collect();
+        for seat in seats {
+            if room == 0 {
+                break;
+            }
+            room -= 1;
+            let role = Role::App;
+            self.spawn(
+                Spawn { worker: *turn.next_worker, seat, generation, app: Arc::clone(&spec), role },
+                turn,
+            );
+        }
+    }
+
+    /// How many further workers of the active launch may be started at this moment.
+    fn room_to_start(&self) -> usize {
+        let launch = self.active();
+        let starting = self
+            .app_workers()
+            .filter(|w| w.is_starting() && w.generation == launch.generation)
+            .count();
+        let most = match (launch.trail.is_sore(), launch.proven) {
+            (true, _) => 1,
+            (false, false) => UNPROVEN_AT_ONCE,
+            (false, true) => PROVEN_AT_ONCE,
+        };
+        most.saturating_sub(starting)
+    }
+
+    /// Seats whose outdated worker has a successor on its way.
+    fn replacing(&self, taken: &BTreeSet<Seat>, generation: Generation) -> usize {
+        let has = |seat: &Seat, current: bool| {
+            self.app_workers().any(|w| {
+                w.seat == *seat && w.is_staying() && (w.generation == generation) == current
+            })
+        };
+        taken.iter().filter(|seat| has(seat, true) && has(seat, false)).count()
+    }
+
+    fn spawn(&mut self, spawn: Spawn, turn: &mut Turn<'_>) {
+        *turn.next_worker = turn.next_worker.next();
+        let worker = Worker {
+            id: spawn.worker,
+            seat: spawn.seat,
+            generation: spawn.generation,
+            role: spawn.role,
+            since: turn.now,
+            life: Life::Launching,
+            leaving: None,
+            status: None,
+            idle: None,
+            ready_since: None,
+        };
+        self.workers.insert(worker.id, worker);
+        turn.out.push(Action::Spawn(spawn));
+    }
+
+    fn relieve(&mut self, wanted: u16, turn: &mut Turn<'_>) {
+        let launch = self.active();
+        let needed = wanted > 0 && launch.trail.is_spent() && self.served().is_empty();
+        let present = self.workers.values().any(|w| w.role == Role::Relief && w.is_staying());
+        if !needed {
+            self.ask_to_leave(turn, Cause::Stopped, |worker| worker.role == Role::Relief);
+        } else if !present && self.relief_not_before <= turn.now {
+            let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
+            let (worker, role) = (*turn.next_worker, Role::Relief);
+            self.spawn(Spawn { worker, seat: Seat(0), generation, app, role }, turn);
+        }
+    }
+
+    /// Has the pool looked at when that is due, and asks to be told of the next connection.
+    fn watch(&mut self, turn: &mut Turn<'_>) {
+        if self.is_leaving() {
+            (self.watching, self.watch_at) = (false, None);
+            self.demand.looked();
+            return;
+        }
+        if self.demand.look_at().is_some_and(|at| at <= turn.now) {
+            self.demand.looked();
+            turn.out.push(Action::Sample { app: self.name().clone() });
+        }
+        let bounds = self.bounds();
+        if self.demand.target() > bounds.min {
+            // Nobody tells when the last request is done.
+            self.demand.look_by(turn.now + bounds.idle_timeout.max(LOOK));
+        }
+        if self.watching || self.demand.look_at().is_some_and(|at| at <= turn.now + LOOK) {
+            self.watch_at = None;
+            return;
+        }
+        let asleep = self.taken().is_empty() && self.demand.target() == 0;
+        let pause = if bounds.is_fixed() { LOOK_FIXED } else { LOOK };
+        let due = if asleep { turn.now } else { turn.now + pause };
+        let at = self.watch_at.map_or(due, |at| at.min(due));
+        self.watching = at <= turn.now;
+        self.watch_at = (!self.watching).then_some(at);
+        if self.watching {
+            turn.out.push(Action::Watch { app: self.name().clone() });
+        }
+    }
+
+    /// Ends what has come to its end: a roll, the listeners of an app that left, a state.
+    fn conclude(&mut self, turn: &mut Turn<'_>) {
+        let latest = self.latest.generation;
+        let rolled = !self.is_leaving()
+            && !self.latest.trail.is_spent()
+            && self.app_workers().all(|w| w.generation == latest)
+            && self.served().len() >= usize::from(self.wanted());
+        if rolled && self.fallback.take().is_some() {
+            let app = self.name().clone();
+            turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
+        }
+        if self.is_leaving() && self.workers.is_empty() {
+            // Nothing serves any more that one could fall back to.
+            self.fallback = None;
+        }
+        self.release(rolled, turn);
+        let (from, to) = (self.told_target, self.demand.target());
+        if from != to {
+            self.told_target = to;
+            turn.out.push(Action::Tell(Note::Resized { app: self.name().clone(), from, to }));
+        }
+        let state = self.current_state();
+        if state != self.state {
+            let ill = [AppState::Degraded, AppState::Held, AppState::Failing].contains(&self.state);
+            if ill && state.is_well() {
+                turn.out.push(Action::Tell(Note::Recovered { app: self.name().clone() }));
+            }
+            if state == AppState::Stopped && !self.removed && !self.shutdown {
+                turn.out.push(Action::Tell(Note::Stopped { app: self.name().clone() }));
+            }
+            (self.state, self.since) = (state, turn.now);
+        }
+    }
+
+    /// Closes the listeners nobody needs any more.
+    fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
+        let keep = match (self.is_leaving(), rolled) {
+            (true, _) if self.workers.is_empty() => None,
+            (false, true) => Some(Arc::clone(&self.latest.spec)),
+            (true, _) | (false, false) => return,
+        };
+        let needed = keep.as_ref().map(|spec| spec.listen.as_slice()).unwrap_or_default();
+        if self.open.iter().all(|listener| needed.contains(listener)) {
+            return;
+        }
+        self.open.retain(|listener| needed.contains(listener));
+        turn.out.push(Action::Release { app: self.name().clone(), keep });
+    }
+
+    /// When something is due here.
+    pub(super) fn deadline(&self, now: Moment) -> Option<Moment> {
+        let launch = self.active();
+        let lives = self.workers.values().filter_map(Worker::deadline);
+        let proofs = self
+            .app_workers()
+            .filter(|w| launch.trail.is_sore() && w.generation == launch.generation)
+            .filter(|w| w.is_serving())
+            .filter_map(|w| Some(w.ready_since? + HEALTHY_AFTER));
+        let rest = launch.trail.resting_until(now);
+        let relief = (self.relief_not_before > now).then_some(self.relief_not_before);
+        let looks = [rest, relief, self.watch_at, self.demand.look_at()];
+        lives.chain(proofs).chain(looks.into_iter().flatten()).min()
+    }
+}

@@ -1,0 +1,145 @@
+//! Commands under way: what each waits for, and how it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scgi_protocol::control::{OperationState, Verb, Wish};
+use scgi_protocol::name::{AppName, OperationId};
+
+use super::moment::Moment;
+use super::pool::Pool;
+use super::view::OperationView;
+
+/// One command under way.
+#[derive(Clone, Debug)]
+pub(super) struct Operation {
+    pub(super) id: OperationId,
+    pub(super) verb: Verb,
+    /// The app it is about; `None` if about the site.
+    pub(super) app: Option<AppName>,
+    pub(super) since: Moment,
+    /// The apps it waits for.
+    waits_for: BTreeSet<AppName>,
+    /// What went wrong with apps it no longer waits for.
+    failures: Vec<String>,
+}
+
+/// How an operation stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Running(String),
+    Done,
+    Failed(String),
+}
+
+impl Operation {
+    pub(super) fn new(
+        id: OperationId,
+        verb: Verb,
+        app: Option<AppName>,
+        waits_for: BTreeSet<AppName>,
+        since: Moment,
+    ) -> Self {
+        Self { id, verb, app, since, waits_for, failures: Vec::new() }
+    }
+
+    /// It fails in the end, whatever becomes of the apps it waits for.
+    pub(super) fn failing(mut self, why: String) -> Self {
+        self.failures.push(why);
+        self
+    }
+
+    /// It waits for `app`.
+    pub(super) fn waits_for(&self, app: &AppName) -> bool {
+        self.waits_for.contains(app)
+    }
+
+    /// It replaces workers of `app`.
+    pub(super) fn replaces(&self, app: &AppName) -> bool {
+        let replacing = matches!(self.verb, Verb::Reload | Verb::Restart | Verb::Apply);
+        replacing && self.waits_for(app)
+    }
+
+    /// Looks at the pools it waits for.
+    pub(super) fn judge(&mut self, pools: &BTreeMap<AppName, Pool>) -> Verdict {
+        let mut progress = Vec::new();
+        for app in std::mem::take(&mut self.waits_for) {
+            match self.judge_one(pools.get(&app)) {
+                Verdict::Running(text) if self.app.is_some() => {
+                    progress.push(text);
+                    self.waits_for.insert(app);
+                }
+                Verdict::Running(text) => {
+                    progress.push(format!("{app}: {text}"));
+                    self.waits_for.insert(app);
+                }
+                Verdict::Done => {}
+                Verdict::Failed(why) if self.app.is_some() => self.failures.push(why),
+                Verdict::Failed(why) => self.failures.push(format!("{app}: {why}")),
+            }
+        }
+        match (self.waits_for.is_empty(), self.failures.is_empty()) {
+            (false, _) => Verdict::Running(progress.join("; ")),
+            (true, true) if self.verb == Verb::Shutdown => Verdict::Running("leaving".to_owned()),
+            (true, true) => Verdict::Done,
+            (true, false) => Verdict::Failed(self.failures.join("; ")),
+        }
+    }
+
+    fn judge_one(&self, pool: Option<&Pool>) -> Verdict {
+        let Some(pool) = pool else {
+            return match self.verb {
+                Verb::Stop | Verb::Apply | Verb::Shutdown => Verdict::Done,
+                Verb::Start | Verb::Restart | Verb::Reload | Verb::Scale | Verb::Retry => {
+                    Verdict::Failed("the app was removed meanwhile".to_owned())
+                }
+            };
+        };
+        if self.verb == Verb::Stop && pool.wish == Wish::Run && !pool.removed && !pool.shutdown {
+            return Verdict::Failed("the app was started meanwhile".to_owned());
+        }
+        let leaving = self.verb == Verb::Stop || self.verb == Verb::Shutdown || pool.removed;
+        if leaving {
+            return match pool.workers.len() {
+                0 => Verdict::Done,
+                _ => Verdict::Running(pool.progress()),
+            };
+        }
+        if pool.latest.trail.is_spent() {
+            let how = pool.latest.trail.how();
+            let generation = pool.latest.generation;
+            let rest = match &pool.fallback {
+                Some(older) => format!("; generation {} serves on", older.generation),
+                None => String::new(),
+            };
+            return Verdict::Failed(format!(
+                "generation {generation} spent its restart budget, the last worker died by {how}{rest}"
+            ));
+        }
+        match (pool.is_settled(), pool.wish, self.verb) {
+            (_, Wish::Stop, Verb::Apply) | (true, _, _) => Verdict::Done,
+            (_, Wish::Stop, _) => Verdict::Failed("the app was stopped meanwhile".to_owned()),
+            (false, Wish::Run, _) => Verdict::Running(pool.progress()),
+        }
+    }
+
+    /// What it shows of itself.
+    pub(super) fn view(&self, verdict: &Verdict, now: Moment) -> OperationView {
+        let (state, progress, reason) = match verdict {
+            Verdict::Running(progress) => (OperationState::Running, progress.clone(), None),
+            Verdict::Done => (OperationState::Done, "done".to_owned(), None),
+            Verdict::Failed(why) => {
+                (OperationState::Failed, "failed".to_owned(), Some(why.clone()))
+            }
+        };
+        OperationView {
+            id: self.id,
+            verb: self.verb,
+            app: self.app.clone(),
+            ended: (state != OperationState::Running).then_some(now),
+            state,
+            progress,
+            since: self.since,
+            reason,
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! One pool: the seats of one app and the workers in them.
+//!
+//! Events record facts here; [`super::converge`] alone decides what to do about them. Nothing in
+//! this module performs I/O, sleeps or reads a clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scgi_protocol::birth::EXIT_NEVER_AGAIN;
+use scgi_protocol::control::{AppState, Scale, Wish};
+use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
+
+use super::event::{Action, AppOrder, Cause, Exit, Load, Note, Pid, Role};
+use super::moment::Moment;
+use super::restart::{Death, Toll, Trail};
+use super::sizing::{Bounds, Demand};
+use super::worker::Worker;
+use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
+
+/// How long a relief worker that died is missed: it is our own, and has no reason to.
+const RELIEF_PAUSE: Duration = Duration::from_secs(5);
+
+/// One way of starting an app's workers, and how that went so far.
+#[derive(Clone, Debug)]
+pub(super) struct Launch {
+    pub(super) generation: Generation,
+    pub(super) spec: Arc<AppSpec>,
+    pub(super) trail: Trail,
+    /// One of its workers has been ready.
+    pub(super) proven: bool,
+}
+
+impl Launch {
+    fn new(generation: Generation, spec: Arc<AppSpec>) -> Self {
+        Self { generation, spec, trail: Trail::default(), proven: false }
+    }
+}
+
+/// The running side of one app.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    /// The latest launch.
+    pub(super) latest: Launch,
+    /// The launch before it, for as long as the latest has not taken over.
+    pub(super) fallback: Option<Launch>,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) wish: Wish,
+    /// All workers leave before new ones come.
+    pub(super) restarting: bool,
+    /// No longer part of the site.
+    pub(super) removed: bool,
+    /// The daemon is on its way out.
+    pub(super) shutdown: bool,
+    /// Nobody is waited for any more.
+    pub(super) hurried: bool,
+    /// The bounds an operator asked for.
+    pub(super) scaled: Option<(u16, u16)>,
+    pub(super) demand: Demand,
+    /// How many workers were wanted when that was last told.
+    pub(super) told_target: u16,
+    /// The shell was asked to tell when a connection arrives.
+    pub(super) watching: bool,
+    /// When the shell is to be asked so again.
+    pub(super) watch_at: Option<Moment>,
+    /// When another relief may be tried.
+    pub(super) relief_not_before: Moment,
+    pub(super) restarts: u64,
+    /// The listeners the shell holds open.
+    pub(super) open: BTreeSet<ListenSpec>,
+    pub(super) state: AppState,
+    pub(super) since: Moment,
+}
+
+/// One worker's end, as the shell saw it.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) served: Option<u64>,
+    pub(super) words: Option<String>,
+}
+
+impl Pool {
+    /// A pool that nobody works in yet.
+    pub(super) fn new(spec: Arc<AppSpec>, now: Moment) -> Self {
+        let demand = Demand::new(bounds(&spec.sizing, None));
+        Self {
+            open: spec.listen.iter().cloned().collect(),
+            latest: Launch::new(Generation(1), spec),
+            fallback: None,
+            workers: BTreeMap::new(),
+            wish: Wish::Run,
+            restarting: false,
+            removed: false,
+            shutdown: false,
+            hurried: false,
+            scaled: None,
+            told_target: demand.target(),
+            demand,
+            watching: false,
+            watch_at: None,
+            relief_not_before: Moment::START,
+            restarts: 0,
+            state: AppState::Starting,
+            since: now,
+        }
+    }
+
+    /// The app's name.
+    pub(super) fn name(&self) -> &AppName {
+        &self.latest.spec.name
+    }
+
+    /// Nobody shall work here.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.removed || self.shutdown || self.wish == Wish::Stop
+    }
+
+    /// The launch workers shall belong to: the latest, or the one before it if that is held.
+    pub(super) fn active(&self) -> &Launch {
+        match &self.fallback {
+            Some(fallback) if self.latest.trail.is_spent() => fallback,
+            Some(_) | None => &self.latest,
+        }
+    }
+
+    pub(super) fn launch_mut(&mut self, generation: Generation) -> Option<&mut Launch> {
+        if self.latest.generation == generation {
+            return Some(&mut self.latest);
+        }
+        self.fallback.as_mut().filter(|launch| launch.generation == generation)
+    }
+
+    /// The spec by which a worker of `generation` is judged.
+    pub(super) fn spec_of(&self, generation: Generation) -> &Arc<AppSpec> {
+        match &self.fallback {
+            Some(fallback) if fallback.generation == generation => &fallback.spec,
+            Some(_) | None => &self.latest.spec,
+        }
+    }
+
+    /// The bounds of the pool's size.
+    pub(super) fn bounds(&self) -> Bounds {
+        bounds(&self.latest.spec.sizing, self.scaled)
+    }
+
+    /// Workers that run the app's program.
+    pub(super) fn app_workers(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values().filter(|worker| worker.role == Role::App)
+    }
+
+    /// Seats somebody works in or is going to.
+    pub(super) fn taken(&self) -> BTreeSet<Seat> {
+        self.app_workers().filter(|worker| worker.is_staying()).map(|worker| worker.seat).collect()
+    }
+
+    /// Seats somebody works in.
+    pub(super) fn served(&self) -> BTreeSet<Seat> {
+        self.app_workers().filter(|worker| worker.is_serving()).map(|worker| worker.seat).collect()
+    }
+
+    fn worker_mut(&mut self, pid: Pid) -> Option<&mut Worker> {
+        self.workers.values_mut().find(|worker| worker.pid() == Some(pid))
+    }
+
+    // ---- facts ----
+
+    /// Another spec was applied.
+    pub(super) fn applied(&mut self, spec: Arc<AppSpec>) {
+        self.scaled = None;
+        self.removed = false;
+        self.opened(&spec);
+        match self.latest.spec.change_to(&spec) {
+            Change::None => {}
+            Change::Retune => self.latest.spec = spec,
+            Change::Roll => self.next_generation(spec),
+        }
+        self.demand.keep_within(self.bounds());
+    }
+
+    /// The shell has opened what `spec` listens at, beside what was open.
+    fn opened(&mut self, spec: &AppSpec) {
+        self.open.extend(spec.listen.iter().cloned());
+    }
+
+    fn next_generation(&mut self, spec: Arc<AppSpec>) {
+        let next = Launch::new(self.latest.generation.next(), spec);
+        let before = std::mem::replace(&mut self.latest, next);
+        if before.proven && !before.trail.is_spent() {
+            self.fallback = Some(before);
+        }
+    }
+
+    /// An operator asked for something.
+    pub(super) fn ordered(&mut self, order: AppOrder) {
+        match order {
+            AppOrder::Start => {
+                self.wish = Wish::Run;
+                self.opened(&Arc::clone(&self.latest.spec));
+                self.latest.trail.forgive();
+            }
+            AppOrder::Stop => self.wish = Wish::Stop,
+            AppOrder::Reload => self.next_generation(Arc::clone(&self.latest.spec)),
+            AppOrder::Restart => {
+                self.next_generation(Arc::clone(&self.latest.spec));
+                self.fallback = None;
+                self.restarting = true;
+            }
+            AppOrder::Retry => self.latest.trail.forgive(),
+            AppOrder::Scale(scale) => self.scale(scale),
+        }
+    }
+
+    fn scale(&mut self, scale: Scale) {
+        let now = self.bounds();
+        let exactly = |n: i32| {
+            let n = n.clamp(1, Sizing::MOST.into());
+            let n = u16::try_from(n).expect("it was clamped to the most");
+            (n, n)
+        };
+        let (min, max) = match scale {
+            Scale::To(count) => exactly(count.into()),
+            Scale::By(more) => exactly(i32::from(self.demand.target()).saturating_add(more)),
+            Scale::Range { min, max } => {
+                let max = max.unwrap_or(now.max).clamp(1, Sizing::MOST);
+                (min.unwrap_or(now.min).min(max), max)
+            }
+        };
+        self.scaled = Some((min, max));
+        self.demand.keep_within(self.bounds());
+    }
+
+    /// A worker's process exists.
+    pub(super) fn spawned(&mut self, id: WorkerId, pid: Pid, now: Moment) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let spec = Arc::clone(self.spec_of(worker.generation));
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.spawned(pid, &spec, now);
+        }
+    }
+
+    /// A worker's process could not be made.
+    pub(super) fn not_spawned(
+        &mut self,
+        id: WorkerId,
+        error: String,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        let cause = worker.leaving.unwrap_or(Cause::NotStarted);
+        out.extend(self.gone(&worker, cause, error.clone(), now));
+        if worker.leaving.is_none() {
+            self.pay(&worker, death(&worker, error), now, out);
+        }
+    }
+
+    /// A worker says that it accepts connections.
+    pub(super) fn ready(&mut self, pid: Pid, now: Moment, out: &mut Vec<Action>) {
+        let Some(worker) = self.worker_mut(pid) else { return };
+        if !worker.ready(now) {
+            return;
+        }
+        let (took, generation) = (now.since(worker.since), worker.generation);
+        let (id, role) = (worker.id, worker.role);
+        if let (Role::App, Some(launch)) = (role, self.launch_mut(generation)) {
+            launch.proven = true;
+        }
+        let about = self.workers[&id].about(self.spec_of(generation));
+        out.push(Action::Tell(Note::WorkerReady { about, pid, took }));
+    }
+
+    /// A worker says that it is leaving.
+    pub(super) fn stopping(&mut self, pid: Pid, now: Moment) {
+        let spec = Arc::clone(&self.latest.spec);
+        if let Some(worker) = self.worker_mut(pid) {
+            worker.stopping(&spec, now);
+        }
+    }
+
+    /// A worker needs more time.
+    pub(super) fn extend(&mut self, pid: Pid, by: Duration, now: Moment) {
+        if let Some(worker) = self.worker_mut(pid) {
+            worker.extend(by, now);
+        }
+    }
+
+    /// A worker says something for people.
+    pub(super) fn said(&mut self, pid: Pid, text: String) {
+        if let Some(worker) = self.worker_mut(pid) {
+            worker.status = Some(text);
+        }
+    }
+
+    /// A worker's process ended.
+    pub(super) fn exited(&mut self, pid: Pid, ended: Ended, now: Moment, out: &mut Vec<Action>) {
+        let Some(id) = self.worker_mut(pid).map(|worker| worker.id) else { return };
+        let worker = self.workers.remove(&id).expect("it was just found");
+        let cause = match (worker.leaving, ended.exit) {
+            (Some(asked), _) => asked,
+            (None, Exit::Code(0)) => Cause::Left,
+            (None, Exit::Code(_)) => Cause::Failed,
+            (None, Exit::Signal(_)) => Cause::Signalled,
+        };
+        let how = ended.words.unwrap_or_else(|| ended.exit.to_string());
+        out.extend(self.gone(&worker, cause, how.clone(), now));
+        // Who was asked to leave owes nothing; who was killed for slowness has paid already.
+        if worker.leaving.is_none() {
+            let never_again = ended.exit == Exit::Code(EXIT_NEVER_AGAIN);
+            let well = worker.served_well(ended.served, now);
+            self.pay(&worker, Death { well, never_again, ..death(&worker, how) }, now, out);
+        }
+    }
+
+    fn gone(&self, worker: &Worker, cause: Cause, how: String, now: Moment) -> [Action; 2] {
+        let about = worker.about(self.spec_of(worker.generation));
+        let lived = now.since(worker.since);
+        let note = Note::WorkerGone { about, cause, how, lived };
+        [Action::Forget { worker: worker.id }, Action::Tell(note)]
+    }
+
+    /// Makes the launch pay for a death that nobody asked for.
+    pub(super) fn pay(
+        &mut self,
+        worker: &Worker,
+        death: Death,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        if self.is_leaving() {
+            // Nobody is going to be tried again.
+            return;
+        }
+        if worker.role == Role::Relief {
+            self.relief_not_before = now + RELIEF_PAUSE;
+            return;
+        }
+        self.restarts += 1;
+        let app = self.name().clone();
+        let has_fallback = self.fallback.is_some();
+        let how = death.how.clone();
+        let generation = worker.generation;
+        let is_latest = self.latest.generation == generation;
+        // A generation that was replaced for good has no account any more.
+        let Some(launch) = self.launch_mut(generation) else { return };
+        let policy = launch.spec.restart;
+        let toll = launch.trail.died(death, &policy, now);
+        let deaths = launch.trail.streak();
+        let note = match toll {
+            Toll::Free => return,
+            Toll::Pause(pause) => Note::BackingOff { app, pause, deaths },
+            Toll::Spent if is_latest && has_fallback => Note::Held { app, generation, how },
+            Toll::Spent => Note::Failing { app, generation, how },
+        };
+        out.push(Action::Tell(note));
+    }
+
+    /// The pool was looked at.
+    pub(super) fn looked(&mut self, load: &Load, now: Moment) {
+        for (id, idle) in &load.idle {
+            if let Some(worker) = self.workers.get_mut(id) {
+                worker.idle = *idle;
+            }
+        }
+        let starting = self.app_workers().filter(|worker| worker.is_starting()).count();
+        let starting = u16::try_from(starting).unwrap_or(u16::MAX);
+        self.watching = false;
+        self.demand.learn(load, starting, self.bounds(), now);
+    }
+}
+
+fn bounds(sizing: &Sizing, scaled: Option<(u16, u16)>) -> Bounds {
+    let (min, max) = scaled.unwrap_or_else(|| (sizing.min(), sizing.max()));
+    Bounds { min, max, spare: sizing.spare().min(max), idle_timeout: sizing.idle_timeout() }
+}
+
+/// The death of a worker that had not served well.
+pub(super) fn death(worker: &Worker, how: String) -> Death {
+    Death { well: false, never_again: false, how, salt: worker.id.0 }
+}

@@ -1,0 +1,183 @@
+//! What must be so over many seeds, and in the end of every history.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use scgi_protocol::control::{AppState, Verb, Wish};
+use scgi_protocol::name::AppName;
+
+use super::chaos;
+use super::world::World;
+use crate::supervisor::{AppOrder, Role};
+
+/// How many histories of each kind are tried unless the environment says another number.
+const SEEDS: u64 = 1000;
+
+/// Longest that a sound world needs to settle: the timeouts and pauses of what was before it.
+const LONG: Duration = Duration::from_secs(600);
+
+/// Tries `history` with every seed.
+fn with_seeds(history: impl Fn(u64) + Sync) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    if let Some(seed) = number("SCGID_SIM_SEED") {
+        return history(seed);
+    }
+    let seeds = number("SCGID_SIM_SEEDS").unwrap_or(SEEDS);
+    let next = AtomicU64::new(0);
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds {
+                return;
+            }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| history(seed))) {
+                next.store(seeds, Ordering::Relaxed);
+                resume_unwind(panic);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+}
+
+/// A history full of surprises.
+fn wild(seed: u64) -> World {
+    let mut world = World::new(seed);
+    chaos::decide_natures(&mut world);
+    chaos::site(&mut world);
+    let surprises = 10 + world.rng.below(60);
+    for _ in 0..surprises {
+        chaos::surprise(&mut world);
+        for _ in 0..world.rng.below(12) {
+            world.step();
+        }
+    }
+    world
+}
+
+#[test]
+fn after_any_history_a_sound_world_becomes_what_was_asked_for() {
+    with_seeds(|seed| {
+        let mut world = wild(seed);
+
+        chaos::make_sound(&mut world);
+        world.run_for(LONG);
+        world.check_settled();
+        for app in world.site.clone().into_keys() {
+            world.order(&app, AppOrder::Retry);
+        }
+        world.run_for(LONG);
+        world.check_perfect();
+
+        for app in world.site.clone().into_keys() {
+            if world.core.wish(&app) == Some(Wish::Run) {
+                assert!(world.connect(&app));
+            }
+        }
+        world.run_for(Duration::from_secs(10));
+        for (app, front) in &world.fronts {
+            assert_eq!(front.waiting(), 0, "somebody waits for {app}");
+        }
+        world.run_for(LONG);
+        world.check_perfect();
+    });
+}
+
+#[test]
+fn after_any_history_a_shutdown_ends_everything() {
+    with_seeds(|seed| {
+        let mut world = wild(seed);
+
+        world.shutdown();
+        let hurries = world.rng.chance(50);
+        if hurries {
+            let time = world.rng.ms(0..=2000);
+            world.run_for(time);
+            world.shutdown();
+            world.run_for(Duration::from_secs(4));
+        } else {
+            for _ in 0..world.rng.below(5) {
+                chaos::surprise(&mut world);
+            }
+            chaos::make_sound(&mut world);
+            world.run_for(LONG);
+        }
+
+        assert!(world.ledger.exited);
+        assert_eq!(world.alive.len(), 0);
+        assert!(world.lives.values().all(|life| life.forgotten && life.told_gone));
+        for (app, front) in &world.fronts {
+            assert!(front.open.is_empty(), "listeners of {app} are open");
+        }
+    });
+}
+
+impl World {
+    /// Everything is as asked for, or held or given up with a reason.
+    fn check_settled(&self) {
+        for (id, done) in &self.ledger.operations {
+            let ended = done.ended.is_some() || done.verb == Verb::Shutdown;
+            assert!(ended, "operation {id} goes on for ever: {done:?}");
+        }
+        for app in self.fronts.keys() {
+            let Some(pool) = self.core.pools.get(app) else { continue };
+            let launch = pool.active();
+            let given_up = launch.trail.is_given_up(&launch.spec.restart);
+            let held = pool.state == AppState::Held;
+            if given_up {
+                let relief = |w: &crate::supervisor::worker::Worker| {
+                    w.role == Role::Relief && w.is_serving()
+                };
+                let answered = !pool.served().is_empty() || pool.workers.values().any(relief);
+                assert!(answered || pool.is_leaving(), "nobody answers for {app}");
+            } else if held {
+                let seats = usize::from(pool.demand.target());
+                assert_eq!(pool.served().len(), seats, "held {app} does not serve");
+            } else {
+                self.check_app(app);
+            }
+        }
+    }
+
+    /// Everything is as asked for.
+    fn check_perfect(&self) {
+        for app in self.site.keys().chain(self.fronts.keys()) {
+            self.check_app(app);
+        }
+    }
+
+    fn check_app(&self, app: &AppName) {
+        let alive: Vec<_> = self.alive.iter().filter(|id| self.lives[id].app == *app).collect();
+        let open = self.fronts.get(app).map(|front| front.open.keys().cloned().collect::<Vec<_>>());
+        let open = open.unwrap_or_default();
+        let Some(spec) = self.site.get(app) else {
+            assert!(alive.is_empty() && open.is_empty(), "{app} was removed: {alive:?} {open:?}");
+            assert!(!self.core.pools.contains_key(app));
+            return;
+        };
+        let Some(pool) = self.core.pools.get(app) else { panic!("where is {app}?") };
+        if pool.wish == Wish::Stop {
+            assert_eq!(pool.state, AppState::Stopped, "{app}");
+            assert!(alive.is_empty() && open.is_empty(), "{app} is stopped: {alive:?} {open:?}");
+            return;
+        }
+        let bounds = pool.bounds();
+        let expected = if pool.scaled.is_some() { bounds.min } else { spec.sizing.min() };
+        assert_eq!(alive.len(), usize::from(expected), "workers of {app}, {:?}", pool.state);
+        for id in alive {
+            let life = &self.lives[id];
+            assert_eq!(life.role, Role::App);
+            assert_eq!(life.generation, pool.latest.generation, "{app}");
+            assert_eq!(life.spec.launch, spec.launch, "{app}");
+            assert!(self.is_ready(*id) && pool.workers[id].is_serving(), "{app}: {life:?}");
+        }
+        let state = if expected == 0 { AppState::Idle } else { AppState::Serving };
+        assert_eq!(pool.state, state, "{app}");
+        let mut listen = spec.listen.clone();
+        listen.sort();
+        assert_eq!(open, listen, "listeners of {app}");
+    }
+}

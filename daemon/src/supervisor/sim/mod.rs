@@ -1,0 +1,23 @@
+//! Invented worlds for the core: thousands of histories, each decided by a seed.
+//!
+//! ```text
+//!   chaos.rs     what people, programs and the kernel come up with
+//!   world.rs     processes, time, and a shell that does what the core says
+//!     process.rs   what a program is like, what becomes of one run of it
+//!     traffic.rs   listening sockets, and who waits there
+//!   oracle.rs    what must be so after every turn
+//!   histories.rs what must be so in the end, over many seeds
+//!   scenarios    one behaviour each, to be read
+//! ```
+//!
+//! `SCGID_SIM_SEED=n` replays one history; `SCGID_SIM_SEEDS=n` tries so many of each kind. A long
+//! run: `SCGID_SIM_SEEDS=100000 cargo test --release -p scgid sim`.
+
+mod chaos;
+mod histories;
+mod oracle;
+mod process;
+mod rng;
+mod story;
+mod traffic;
+mod world;

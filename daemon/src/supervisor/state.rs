@@ -1,0 +1,166 @@
+//! How a pool is, in words: its state, what is wrong with it, how far it has settled.
+
+use std::time::Duration;
+
+use scgi_protocol::control::{AppState, Seats, Wish};
+use scgi_protocol::name::{OperationId, Seat};
+
+use super::event::Role;
+use super::moment::Moment;
+use super::pool::Pool;
+use super::view::{LifeView, PoolView, TroubleView, WorkerView};
+use super::worker::{Life, Worker};
+
+impl Pool {
+    /// How the pool is at this moment.
+    pub(super) fn current_state(&self) -> AppState {
+        if self.is_leaving() {
+            let gone = self.workers.is_empty();
+            return if gone { AppState::Stopped } else { AppState::Stopping };
+        }
+        if self.latest.trail.is_spent() {
+            let held = self.fallback.is_some();
+            return if held { AppState::Held } else { AppState::Failing };
+        }
+        let serving = self.served().len();
+        let outdated = self.app_workers().any(|w| w.generation != self.latest.generation);
+        match (serving, self.wanted_seats()) {
+            _ if self.fallback.is_some() || self.restarting || outdated => AppState::Rolling,
+            (0, 0) => AppState::Idle,
+            (serving, wanted) if serving >= wanted => AppState::Serving,
+            _ if self.latest.trail.is_sore() => AppState::Degraded,
+            (0, _) => AppState::Starting,
+            // On its way up; nothing has gone wrong.
+            _ => AppState::Serving,
+        }
+    }
+
+    fn wanted_seats(&self) -> usize {
+        self.demand.target().into()
+    }
+
+    /// What was asked for is so: every wanted seat is served by the latest launch, and nobody
+    /// else is there.
+    pub(super) fn is_settled(&self) -> bool {
+        let at_work = |w: &Worker| w.is_serving() && w.generation == self.latest.generation;
+        !self.is_leaving()
+            && !self.restarting
+            && !self.latest.trail.is_spent()
+            && self.app_workers().all(at_work)
+            && self.served().len() >= self.wanted_seats()
+    }
+
+    /// How far the pool has settled.
+    pub(super) fn progress(&self) -> String {
+        let latest = self.latest.generation;
+        let serving = self.app_workers().filter(|w| w.generation == latest && w.is_serving());
+        let leaving = self.workers.values().filter(|w| !w.is_staying()).count();
+        let mut parts = Vec::new();
+        if !self.is_leaving() && !self.restarting {
+            parts.push(format!("{} of {} workers serving", serving.count(), self.wanted_seats()));
+        }
+        if leaving > 0 {
+            parts.push(format!("{leaving} leaving"));
+        }
+        parts.join(", ")
+    }
+
+    /// What the pool shows of itself.
+    pub(super) fn view(&self, now: Moment, operation: Option<OperationId>) -> PoolView {
+        PoolView {
+            spec: Some(std::sync::Arc::clone(&self.latest.spec)),
+            state: self.state,
+            since: self.since,
+            wish: self.wish,
+            seats: self.seats(),
+            generation: self.latest.generation,
+            restarts: self.restarts,
+            trouble: self.trouble(now),
+            operation,
+            workers: self.workers.values().map(view).collect(),
+        }
+    }
+
+    fn seats(&self) -> Seats {
+        let count = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        let staying = |w: &&Worker| w.is_starting();
+        let wanted = if self.is_leaving() { 0 } else { self.wanted_seats() };
+        let bounds = self.bounds();
+        Seats {
+            serving: count(self.served().len()),
+            starting: count(self.app_workers().filter(staying).count()),
+            draining: count(self.workers.values().filter(|w| !w.is_staying()).count()),
+            wanted: count(wanted),
+            min: bounds.min,
+            max: bounds.max,
+            scaled: self.scaled.is_some(),
+        }
+    }
+
+    fn trouble(&self, now: Moment) -> Option<TroubleView> {
+        let name = self.name();
+        let launch = &self.latest;
+        let (generation, how) = (launch.generation, launch.trail.how());
+        let times = launch.trail.streak();
+        let died =
+            format!("{times} workers of generation {generation} died in a row, the last by {how}");
+        let given_up = launch.trail.is_given_up(&launch.spec.restart);
+        let (cause, next) = match self.state {
+            AppState::Held => (
+                format!("{died}; generation {} serves on", self.active().generation),
+                format!("mend it, then `scgictl reload {name}`; or `scgictl retry {name}`"),
+            ),
+            AppState::Failing if given_up => (
+                format!("{died}; nothing is tried any more"),
+                format!("mend it, then `scgictl retry {name}`"),
+            ),
+            AppState::Failing => (died, format!("mend it; `scgictl retry {name}` tries at once")),
+            AppState::Degraded => (
+                format!("a worker died by {how} and its replacement has to wait"),
+                format!("`scgictl logs {name}` shows what it wrote"),
+            ),
+            AppState::Starting if now.since(self.since) > Duration::from_secs(2) => (
+                format!("no worker is ready after {}", seconds(now.since(self.since))),
+                format!(
+                    "it has {} to say READY=1; a program that never does needs `ready: {{after: 1s}}`",
+                    seconds(launch.spec.timing.start_timeout)
+                ),
+            ),
+            AppState::Stopped => {
+                ("an operator stopped it".to_owned(), format!("`scgictl start {name}`"))
+            }
+            AppState::Serving
+            | AppState::Idle
+            | AppState::Starting
+            | AppState::Rolling
+            | AppState::Unprepared
+            | AppState::Stopping => return None,
+        };
+        let resting = self.active().trail.resting_until(now).filter(|_| !given_up);
+        let retry_at = resting.filter(|_| self.state != AppState::Held && self.wish == Wish::Run);
+        Some(TroubleView { cause, next, retry_at })
+    }
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{} s", time.as_secs())
+}
+
+fn view(worker: &Worker) -> WorkerView {
+    let life = match worker.life {
+        Life::Launching | Life::Starting { .. } => LifeView::Starting,
+        Life::Serving { .. } => LifeView::Serving,
+        Life::Draining { .. } => LifeView::Draining,
+        Life::Killed { .. } => LifeView::Killed,
+    };
+    WorkerView {
+        id: worker.id,
+        seat: if worker.role == Role::Relief { Seat(0) } else { worker.seat },
+        generation: worker.generation,
+        pid: worker.pid(),
+        role: worker.role,
+        life,
+        since: worker.since,
+        status: worker.status.clone(),
+    }
+}
