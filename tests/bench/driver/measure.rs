@@ -160,7 +160,26 @@ fn sample(server: &Server, load: Load) -> io::Result<Sample> {
 ///
 /// It failed: a reply was lost or wrong, or the server could not be reached.
 pub(crate) fn run(address: &Address, load: Load) -> io::Result<Reported> {
-    let output = command(address, load)?.output()?;
+    report(command(address, load)?, address)
+}
+
+/// Runs `scgi-load` once as the last arguments of `wrapper`.
+///
+/// # Errors
+///
+/// As [`run`], or the wrapper failed.
+pub(crate) fn run_under(
+    mut wrapper: Command,
+    address: &Address,
+    load: Load,
+) -> io::Result<Reported> {
+    let load = command(address, load)?;
+    wrapper.arg(load.get_program()).args(load.get_args());
+    report(wrapper, address)
+}
+
+fn report(mut command: Command, address: &Address) -> io::Result<Reported> {
+    let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
@@ -229,4 +248,30 @@ pub(crate) fn foreign(samples: &[Sample]) -> String {
 /// Says what is being measured, so that a long run shows that it lives.
 pub(crate) fn announce(what: &str) {
     table::talk(&format!("… {what}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(server_us: f64, foreign: f64) -> Sample {
+        Sample { server_us, rate: 1.0, median_us: 1.0, foreign }
+    }
+
+    #[test]
+    fn a_sample_taken_while_others_used_the_machine_does_not_count_beside_clean_ones() {
+        let own = [sample(2.0, 0.0), sample(90.0, 0.5), sample(4.0, 0.0), sample(6.0, 0.0)];
+        let yardstick = [sample(1.0, 0.0), sample(1.0, 0.0), sample(1.0, 0.0), sample(2.0, 0.0)];
+
+        let us = typical(&own, |sample| sample.server_us);
+        let ratio = ratio(&own, &yardstick, |sample| sample.server_us);
+
+        assert_eq!((us, ratio), (4.0, 3.0));
+        assert_eq!(foreign(&own), "0%, 3/4");
+    }
+
+    #[test]
+    fn figures_from_a_busy_machine_are_marked() {
+        assert_eq!(foreign(&[sample(1.0, 0.0), sample(1.0, 0.25)]), "25% (!), 1/2");
+    }
 }

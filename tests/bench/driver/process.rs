@@ -131,3 +131,38 @@ fn ticks(count: u64) -> Duration {
     let per_second = per_second.and_then(|rate| u64::try_from(rate).ok()).unwrap_or(100);
     Duration::from_micros(count * 1_000_000 / per_second)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_tree_holds_the_root_and_its_descendants_alone() {
+        let own = std::process::id();
+        let mut other = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+
+        let tree = tree(own);
+        let leaf = super::tree(other.id());
+
+        assert!(tree.contains(&own) && tree.contains(&other.id()), "{tree:?}");
+        assert_eq!(leaf, [other.id()]);
+        drop(other.stdin.take());
+        other.wait().unwrap();
+    }
+
+    #[test]
+    fn work_is_seen_as_cpu_time_of_the_process_and_of_the_machine() {
+        let own = [std::process::id()];
+        let (before, machine) = (cpu(&own), machine_busy());
+
+        crate::wait::until("a tenth of a second of work", || {
+            std::hint::black_box((0..100_000u64).map(std::hint::black_box).sum::<u64>());
+            (cpu(&own) > before + Duration::from_millis(100)).then_some(())
+        })
+        .unwrap();
+
+        assert!(machine_busy() > machine);
+    }
+}

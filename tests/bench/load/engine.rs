@@ -226,3 +226,57 @@ fn moment(rate: u32, index: u64) -> Duration {
     let rest = u32::try_from(index % u64::from(rate.max(1))).unwrap_or(u32::MAX);
     Duration::from_secs(whole) + interval(rate) * rest
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    const EXCHANGE: Exchange<'_> = Exchange { request: b"ask", reply: b"answer" };
+    const LONG: Duration = Duration::from_secs(3600);
+
+    /// The tally of as many requests as there are `replies`, each answered with the next of them.
+    fn load(pace: Pace, replies: &'static [&'static [u8]]) -> Tally {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("app.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            for reply in replies {
+                let (mut stream, _) = listener.accept().unwrap();
+                stream.read_exact(&mut [0; 3]).unwrap();
+                stream.write_all(reply).unwrap();
+            }
+        });
+        let amount = Amount { requests: replies.len() as u64, duration: LONG };
+        let engine = Engine::new(&Address::Unix(path), EXCHANGE, pace).unwrap();
+        let tally = engine.run(amount).unwrap();
+        server.join().unwrap();
+        tally
+    }
+
+    fn figure(tally: &Tally, name: &str) -> u64 {
+        tally.report(0)[name].as_u64().unwrap()
+    }
+
+    #[test]
+    fn every_right_reply_is_counted_once_whatever_the_pace() {
+        for pace in [Pace::Closed { connections: 2 }, Pace::Open { rate: 1000 }] {
+            let tally = load(pace, &[b"answer", b"answer", b"answer"]);
+
+            assert_eq!((figure(&tally, "requests"), figure(&tally, "failures")), (3, 0));
+        }
+    }
+
+    #[test]
+    fn a_reply_that_is_wrong_short_or_long_by_one_byte_is_a_failure() {
+        let pace = Pace::Closed { connections: 1 };
+
+        let tally = load(pace, &[b"answeR", b"answe", b"answer!", b"", b"answer"]);
+
+        assert_eq!((figure(&tally, "requests"), figure(&tally, "failures")), (1, 4));
+        assert!(!tally.is_clean());
+    }
+}
