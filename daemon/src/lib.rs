@@ -1,8 +1,11 @@
 //! scgid: the master daemon for all the SCGI apps of a machine.
 
+pub mod builtin;
 pub mod cli;
+mod commands;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod journal;
 pub mod launch;
 pub mod metrics;
@@ -11,5 +14,6 @@ pub mod scoreboard;
 pub mod shell;
 pub mod spec;
 pub mod supervisor;
+pub mod telemetry;
 
 pub use cli::main;

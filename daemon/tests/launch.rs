@@ -1,5 +1,7 @@
 //! The launcher as the daemon runs it: a real `scgid launch` that becomes a real program.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so best by panicking")]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek};

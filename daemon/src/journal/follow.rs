@@ -3,6 +3,8 @@
 //! A follower never holds up the writer: what was pushed out of the journal before it came back is
 //! lost to it, and it is told how much that was.
 
+use std::sync::Arc;
+
 use scgi_protocol::control::{Event, LogLine};
 use scgi_protocol::name::AppName;
 use tokio::sync::watch;
@@ -77,7 +79,7 @@ impl LineFollower {
             if let Some(batch) = batch {
                 self.cursor = batch.cursor;
                 if !batch.entries.is_empty() || batch.missed > 0 {
-                    return batch;
+                    return batch.map(|said| Arc::clone(&said.line));
                 }
             }
             wait(&mut self.news).await;

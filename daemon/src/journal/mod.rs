@@ -23,7 +23,7 @@ use ring::Ring;
 pub use ring::{Batch, Entry, Start};
 pub use tale::Tale;
 
-use crate::supervisor::{About, Note};
+use crate::supervisor::{About, Note, Role};
 
 /// What a line costs beside its text, in bytes, roughly.
 const LINE_OVERHEAD_BYTES: usize = 128;
@@ -83,8 +83,21 @@ struct Kept {
 
 #[derive(Debug, Default)]
 struct Lines {
-    ring: Ring<LogLine>,
+    ring: Ring<Said>,
     bytes: usize,
+}
+
+/// A line and what its writer was there for, which a reader need not know.
+#[derive(Debug)]
+struct Said {
+    line: Arc<LogLine>,
+    role: Role,
+}
+
+impl Entry for Said {
+    fn id(&self) -> u64 {
+        self.line.id
+    }
 }
 
 impl Default for Journal {
@@ -138,11 +151,12 @@ impl Journal {
     pub fn lines(&self, start: Start, app: &AppName, most: usize) -> Batch<LogLine> {
         let kept = self.lock();
         let Some(Lines { ring, .. }) = kept.lines.get(app) else { return Batch::default() };
-        ring.read(ring.cursor(start, |_| true), most, |_| true)
+        ring.read(ring.cursor(start, |_| true), most, |_| true).map(|said| Arc::clone(&said.line))
     }
 
     /// The last lines that one worker of an app wrote to its standard error, oldest first, at most
-    /// `most`: of the worker that `by` is true of and that wrote last. Empty lines do not count.
+    /// `most`: of the worker that `by` is true of and that wrote last. Empty lines do not count,
+    /// nor do workers that answer in the app's place.
     pub fn last_words(
         &self,
         app: &AppName,
@@ -155,6 +169,8 @@ impl Journal {
         let mut words: Vec<String> = ring
             .iter()
             .rev()
+            .filter(|said| said.role == Role::App)
+            .map(|said| &said.line)
             .filter(|line| line.stream == Stream::Stderr && !line.line.trim().is_empty())
             .filter(|line| by(line))
             .take_while(|line| *speaker.get_or_insert(line.worker) == line.worker)
@@ -183,12 +199,12 @@ impl Journal {
 impl Kept {
     fn write_line(&mut self, written: Written<'_>, bounds: Bounds) {
         let Written { by, stream, at, line, cut_bytes, dropped_before } = written;
-        let About { app, seat, worker, generation, role: _ } = by.clone();
+        let About { app, seat, worker, generation, role } = by.clone();
         self.last_line += 1;
         let id = self.last_line;
         let bytes = cost(&line);
         let lines = self.lines.entry(app.clone()).or_default();
-        lines.ring.push(LogLine {
+        let line = Arc::new(LogLine {
             id,
             at,
             app,
@@ -200,6 +216,7 @@ impl Kept {
             cut_bytes,
             dropped_before,
         });
+        lines.ring.push(Said { line, role });
         lines.bytes += bytes;
         self.line_bytes += bytes;
         if lines.ring.len() > bounds.lines_per_app {
@@ -228,7 +245,7 @@ impl Kept {
 impl Lines {
     /// Drops the oldest line and returns how many bytes that gave back.
     fn drop_oldest(&mut self) -> usize {
-        let bytes = self.ring.drop_oldest().map_or(0, |line| cost(&line.line));
+        let bytes = self.ring.drop_oldest().map_or(0, |said| cost(&said.line.line));
         self.bytes -= bytes;
         bytes
     }

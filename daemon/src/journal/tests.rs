@@ -5,7 +5,6 @@ use std::time::SystemTime;
 use scgi_protocol::name::{Generation, Seat};
 
 use super::*;
-use crate::supervisor::Role;
 
 fn app(name: &str) -> AppName {
     name.parse().unwrap()
@@ -109,7 +108,7 @@ fn the_bytes_of_all_lines_are_counted_to_the_last_one() {
 
     let kept = journal.lock();
     let lines = kept.lines.values().flat_map(|lines| lines.ring.iter());
-    assert_eq!(lines.map(|line| cost(&line.line)).sum::<usize>(), kept.line_bytes);
+    assert_eq!(lines.map(|said| cost(&said.line.line)).sum::<usize>(), kept.line_bytes);
 }
 
 #[test]
@@ -143,6 +142,17 @@ fn last_words_are_what_the_last_speaker_wrote_to_stderr() {
 
     assert_eq!(said, ["Traceback", "KeyError: 'DATABASE'"]);
     assert_eq!(journal.last_words(&app("shop"), dead, 1), ["KeyError: 'DATABASE'"]);
+}
+
+#[test]
+fn what_a_relief_worker_says_is_not_the_apps_last_word() {
+    let journal = Journal::default();
+    let relief = About { role: Role::Relief, ..worker("shop", 2) };
+    write(&journal, &worker("shop", 1), Stream::Stderr, "KeyError: 'DATABASE'");
+    write(&journal, &relief, Stream::Stderr, "answering 503");
+
+    assert_eq!(journal.last_words(&app("shop"), |_| true, 3), ["KeyError: 'DATABASE'"]);
+    assert_eq!(texts(&journal, "shop").len(), 2);
 }
 
 #[tokio::test]

@@ -14,14 +14,15 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use scgi_protocol::control::AppState;
-use scgi_protocol::name::{Generation, Seat, WorkerId};
+use scgi_protocol::name::{Seat, WorkerId};
 
 use super::event::{Action, Cause, Note, Role, Spawn};
 use super::moment::Moment;
 use super::pool::{Pool, death};
-use super::restart::HEALTHY_AFTER;
+use super::restart::{Death, HEALTHY_AFTER};
 use super::sizing::{LOOK, LOOK_FIXED};
 use super::worker::{Life, Worker};
 
@@ -57,6 +58,8 @@ impl Pool {
     fn expire(&mut self, turn: &mut Turn<'_>) {
         let ids: Vec<_> = self.workers.keys().copied().collect();
         for id in ids {
+            // Who lived long enough while nobody looked is not too slow.
+            self.ready_by_living(id, turn);
             let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
             let worker = self.workers.get_mut(&id).expect("its number was just listed");
             worker.catch_up(&spec, turn.now, turn.out);
@@ -65,24 +68,25 @@ impl Pool {
             }
             worker.repeat(&spec, turn.now, turn.out);
             if let Some((cause, after)) = worker.expire(turn.now, turn.out) {
-                let asked = worker.leaving.is_some();
-                worker.leaving = Some(cause);
+                let asked = worker.leaving.replace(cause);
                 let about = worker.about(&spec);
                 turn.out.push(Action::Tell(Note::WorkerKilled { about, cause, after }));
-                if !asked && cause == Cause::StartTimeout {
-                    self.pay_for_slowness(id, turn);
+                if asked.is_none() {
+                    self.pay_for_slowness(id, (cause, after), turn);
                 }
             }
-            self.ready_by_living(id, turn);
         }
     }
 
-    /// A worker that is killed for being slow is paid for at once: its replacement need not wait
-    /// for the kernel to bury it.
-    fn pay_for_slowness(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
+    /// A worker that nobody had asked to leave and that is killed for being slow is paid for at
+    /// once: its replacement need not wait for the kernel to bury it.
+    fn pay_for_slowness(&mut self, id: WorkerId, why: (Cause, Duration), turn: &mut Turn<'_>) {
+        let (cause, after) = why;
         let worker = self.workers[&id].clone();
-        let how = format!("not ready within {:?}", turn.now.since(worker.since));
-        self.pay(&worker, death(&worker, how), turn.now, turn.out);
+        let missed = if cause == Cause::StartTimeout { "ready" } else { "gone" };
+        let how = format!("not {missed} within {after:?}");
+        let well = worker.served_well(None, turn.now - after);
+        self.pay(&worker, Death { well, ..death(&worker, how) }, turn.now, turn.out);
     }
 
     fn ready_by_living(&mut self, id: WorkerId, turn: &mut Turn<'_>) {
@@ -135,15 +139,18 @@ impl Pool {
         }
     }
 
-    /// The seat that is missed least: one that nobody serves yet, else the one idle longest, else
-    /// the highest.
+    /// The seat that is missed least: one beyond the most the pool may have, else one that nobody
+    /// serves yet, else the one idle longest, else the highest.
     fn most_dispensable(&self) -> Option<Seat> {
         let served = self.served();
         let idle = |seat: &Seat| {
             let workers = self.app_workers().filter(|w| w.seat == *seat && w.is_serving());
             workers.filter_map(|worker| worker.idle).max()
         };
-        self.taken().into_iter().max_by_key(|seat| (!served.contains(seat), idle(seat), *seat))
+        let max = self.bounds().max;
+        self.taken()
+            .into_iter()
+            .max_by_key(|seat| (seat.0 >= max, !served.contains(seat), idle(seat), *seat))
     }
 
     fn retire_outdated(&mut self, turn: &mut Turn<'_>) {
@@ -178,32 +185,29 @@ impl Pool {
         if wanted == 0 || given_up || launch.trail.resting_until(turn.now).is_some() {
             return;
         }
-        let (generation, spec) = (launch.generation, Arc::clone(&launch.spec));
-        let mut room = self.room_to_start();
-        let taken = self.taken();
-        let current: BTreeSet<_> = self
-            .app_workers()
-            .filter(|w| w.is_staying() && w.generation == generation)
-            .map(|w| w.seat)
-            .collect();
-
-        let outdated: Vec<_> = taken.difference(&current).copied().collect();
-        let replacing = self.replacing(&taken, generation);
-        let surge = usize::from(spec.roll.surge).saturating_sub(replacing);
-        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat));
-        let missing = usize::from(wanted).saturating_sub(taken.len());
-        let seats: Vec<_> = free.take(missing).chain(outdated.into_iter().take(surge)).collect();
-        for seat in seats {
-            if room == 0 {
-                break;
-            }
-            room -= 1;
-            let role = Role::App;
-            self.spawn(
-                Spawn { worker: *turn.next_worker, seat, generation, app: Arc::clone(&spec), role },
-                turn,
-            );
+        let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
+        let room = self.room_to_start();
+        for seat in self.vacancies(wanted).into_iter().take(room) {
+            let (worker, app, role) = (*turn.next_worker, Arc::clone(&app), Role::App);
+            self.spawn(Spawn { worker, seat, generation, app, role }, turn);
         }
+    }
+
+    /// Seats that need a worker of the active launch: first those where nobody is, then those of
+    /// outdated workers, as many at a time as may be doubly taken.
+    fn vacancies(&self, wanted: u16) -> Vec<Seat> {
+        let launch = self.active();
+        let current = |w: &Worker| w.generation == launch.generation;
+        let taken = self.taken();
+        let deserted = self.seats_of(|w| current(w) && w.is_deserting());
+        let cared_for = &deserted | &self.seats_of(|w| current(w) && w.is_staying());
+        let outdated = self.seats_of(|w| !current(w) && w.is_staying());
+
+        let missing = usize::from(wanted).saturating_sub((&taken | &deserted).len());
+        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat) && !deserted.contains(seat));
+        let surge = usize::from(launch.spec.roll.surge);
+        let surge = surge.saturating_sub((&outdated & &cared_for).len());
+        free.take(missing).chain((&outdated - &cared_for).into_iter().take(surge)).collect()
     }
 
     /// How many further workers of the active launch may be started at this moment.
@@ -219,16 +223,6 @@ impl Pool {
             (false, true) => PROVEN_AT_ONCE,
         };
         most.saturating_sub(starting)
-    }
-
-    /// Seats whose outdated worker has a successor on its way.
-    fn replacing(&self, taken: &BTreeSet<Seat>, generation: Generation) -> usize {
-        let has = |seat: &Seat, current: bool| {
-            self.app_workers().any(|w| {
-                w.seat == *seat && w.is_staying() && (w.generation == generation) == current
-            })
-        };
-        taken.iter().filter(|seat| has(seat, true) && has(seat, false)).count()
     }
 
     fn spawn(&mut self, spawn: Spawn, turn: &mut Turn<'_>) {

@@ -180,7 +180,7 @@ impl Supervisor {
                 let app = self.processes.remove(&pid);
                 self.tell(app, |pool| pool.exited(pid, ended, now, out))
             }
-            Event::Load { app, load } => self.tell(Some(app), |pool| pool.looked(&load, now)),
+            Event::Load { app, load } => self.tell(Some(app), |pool| pool.looked(load, now)),
             Event::Ready { pid } => self.tell(self.owner(pid), |pool| pool.ready(pid, now, out)),
             Event::Stopping { pid } => self.tell(self.owner(pid), |pool| pool.stopping(pid, now)),
             Event::Extend { pid, by } => {

@@ -151,12 +151,17 @@ impl Pool {
 
     /// Seats somebody works in or is going to.
     pub(super) fn taken(&self) -> BTreeSet<Seat> {
-        self.app_workers().filter(|worker| worker.is_staying()).map(|worker| worker.seat).collect()
+        self.seats_of(Worker::is_staying)
     }
 
     /// Seats somebody works in.
     pub(super) fn served(&self) -> BTreeSet<Seat> {
-        self.app_workers().filter(|worker| worker.is_serving()).map(|worker| worker.seat).collect()
+        self.seats_of(Worker::is_serving)
+    }
+
+    /// Seats of the app's workers that are so.
+    pub(super) fn seats_of(&self, so: impl Fn(&Worker) -> bool) -> BTreeSet<Seat> {
+        self.app_workers().filter(|worker| so(worker)).map(|worker| worker.seat).collect()
     }
 
     fn worker_mut(&mut self, pid: Pid) -> Option<&mut Worker> {
@@ -180,7 +185,12 @@ impl Pool {
 
     /// The shell has opened what `spec` listens at, beside what was open.
     fn opened(&mut self, spec: &AppSpec) {
+        let before = self.open.len();
         self.open.extend(spec.listen.iter().cloned());
+        if self.open.len() > before {
+            // Whoever was asked to watch watches the others only.
+            self.watching = false;
+        }
     }
 
     fn next_generation(&mut self, spec: Arc<AppSpec>) {
@@ -356,16 +366,16 @@ impl Pool {
     }
 
     /// The pool was looked at.
-    pub(super) fn looked(&mut self, load: &Load, now: Moment) {
-        for (id, idle) in &load.idle {
-            if let Some(worker) = self.workers.get_mut(id) {
-                worker.idle = *idle;
-            }
-        }
+    pub(super) fn looked(&mut self, mut load: Load, now: Moment) {
+        // Workers may have come and gone since, and a number may be anything.
+        load.idle.retain(|id, idle| {
+            let serving = self.workers.get_mut(id).filter(|worker| worker.is_serving());
+            serving.map(|worker| worker.idle = *idle).is_some()
+        });
         let starting = self.app_workers().filter(|worker| worker.is_starting()).count();
         let starting = u16::try_from(starting).unwrap_or(u16::MAX);
         self.watching = false;
-        self.demand.learn(load, starting, self.bounds(), now);
+        self.demand.learn(&load, starting, self.bounds(), now);
     }
 }
 

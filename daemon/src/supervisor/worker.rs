@@ -169,9 +169,17 @@ impl Worker {
 
     /// It finished a request, or was ready for long enough; `served` is how many it finished.
     pub(super) fn served_well(&self, served: Option<u64>, now: Moment) -> bool {
+        let until = if let Life::Draining { asked, .. } = self.life { asked } else { now };
         self.ready_since.is_some_and(|since| {
-            served.is_some_and(|requests| requests > 0) || now.since(since) >= HEALTHY_AFTER
+            served.is_some_and(|requests| requests > 0) || until.since(since) >= HEALTHY_AFTER
         })
+    }
+
+    /// It is leaving by its own decision, and cannot be said to have served well. Its seat waits
+    /// for its end: only then is known what its successor has to pay.
+    pub(super) fn is_deserting(&self) -> bool {
+        let Life::Draining { asked, .. } = self.life else { return false };
+        self.leaving.is_none() && !self.served_well(None, asked)
     }
 
     /// Repeats the request to leave if that is due.

@@ -86,6 +86,6 @@ fn meet(one: &ListenAt, other: &ListenAt) -> bool {
     else {
         return one == other;
     };
-    let overlap = a.ip() == b.ip() || true || b.ip().is_unspecified();
+    let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && a.is_ipv4() == b.is_ipv4() && overlap
 }

@@ -24,7 +24,7 @@ impl Paper {
             ("/usr/bin/python3", Entry::Program),
             ("/srv/blog/bin/blog", Entry::Program),
             ("/srv/site/bin/blog", Entry::Program),
-            ("/srv/site/bin/hello", Entry::Program),
+            ("/proc/self/exe", Entry::Program),
             ("/srv/blog", Entry::Directory),
             ("/srv/site/../blog", Entry::Directory),
             ("/srv/blog/README", Entry::File),

@@ -1,6 +1,6 @@
 //! What a person is told: every refusal as it is printed.
 
-use super::super::{init_text, load};
+use super::super::load;
 use super::*;
 
 /// Each name is a sentence about what its text is answered with; the snapshot is the answer.
@@ -277,11 +277,4 @@ fn a_problem_found_later_shows_where_the_key_stands() {
     let nowhere = sources.problem("metrics.listen", "in use", None);
 
     insta::assert_json_snapshot!([told, nearest, nowhere]);
-}
-
-#[test]
-fn the_text_of_init_is_refused_where_its_program_is_missing() {
-    let told = load_text_on(&Paper::new(), "/other/site.yaml", init_text()).unwrap();
-
-    assert_eq!(told.unprepared.len(), 1);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::read::Shape;
 use super::super::yaml::{self, Form, Node};
-use super::super::{init_text, raw, schema, show};
+use super::super::{init_text, load, raw, schema, show};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../deploy/site.example.yaml");
@@ -49,6 +49,15 @@ fn the_text_of_init_is_a_site_without_problems() {
 
     assert!(loaded.unprepared.is_empty(), "{:?}", loaded.unprepared);
     assert_eq!(loaded.site.apps.len(), 1);
+}
+
+#[test]
+fn the_text_of_init_has_all_it_needs_on_every_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scgid.yaml");
+    std::fs::write(&path, init_text()).unwrap();
+
+    assert!(load(&path).and_then(Loaded::strict).is_ok());
 }
 
 #[test]

@@ -8,7 +8,9 @@ use scgi_protocol::control::{AppState, Verb, Wish};
 use scgi_protocol::name::AppName;
 
 use super::chaos;
+use super::process::Nature;
 use super::world::World;
+use crate::spec::Sizing;
 use crate::supervisor::{AppOrder, Role};
 
 /// How many histories of each kind are tried unless the environment says another number.
@@ -180,4 +182,40 @@ impl World {
         listen.sort();
         assert_eq!(open, listen, "listeners of {app}");
     }
+}
+
+#[test]
+fn a_crash_looping_app_makes_fewer_than_twenty_starts_in_its_first_minute() {
+    with_seeds(|seed| {
+        let mut world = World::new(seed);
+        let natures = [
+            Nature::Crashes,
+            Nature::Hangs,
+            Nature::CannotSpawn,
+            Nature::Quits,
+            Nature::Flashes,
+            Nature::Deserts,
+        ];
+        let nature = *world.rng.pick(&natures).expect("there are some");
+        let count = *world.rng.pick(&[1, 2, 4, 8, 16, 64, 300]).expect("there are some");
+        let sizing = match world.rng.below(3) {
+            0 => Sizing::dynamic(0, count, 0, Duration::from_secs(1)),
+            1 => Sizing::dynamic(count / 2, count, count / 2, Duration::from_secs(60)),
+            _ => Sizing::fixed(count),
+        };
+        let mut shop = chaos::spec("shop", "bad", sizing.expect("within bounds"));
+        shop.timing.start_timeout = world.rng.ms(500..=30_000);
+        shop.timing.stop_timeout = world.rng.ms(500..=30_000);
+        world.natures.insert((shop.name.clone(), "bad".to_owned()), nature);
+
+        let app = shop.name.clone();
+        world.apply(vec![shop]);
+        for _ in 0..60 {
+            world.connect(&app);
+            world.run_for(Duration::from_secs(1));
+        }
+
+        let starts = world.lives.values().filter(|life| life.role == Role::App).count();
+        assert!(starts < 20, "{starts} starts of {count} {nature:?}");
+    });
 }

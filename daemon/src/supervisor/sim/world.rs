@@ -466,7 +466,7 @@ impl World {
 
     fn birth(&mut self, id: WorkerId, fate: Fate) -> Pid {
         let reused = self.freed.take().filter(|_| self.rng.chance(70));
-        let free = || PIDS.filter(|pid| !self.pids.contains_key(pid)).min();
+        let free = || PIDS.find(|pid| !self.pids.contains_key(pid));
         let pid = reused.or_else(free).expect("there are more numbers than processes");
         self.pids.insert(pid, Holder::Worker(id));
         if let Some(at) = fate.ready {

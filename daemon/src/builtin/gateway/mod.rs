@@ -1,0 +1,98 @@
+//! `gateway`: an HTTP server in front of SCGI apps, for development and the demo only.
+//!
+//! ```text
+//! browser ─HTTP/1.1─▶ serve ▶ routes ▶ head ▶ exchange ─SCGI─▶ app
+//!                                 └─▶ pages (the index, and what went wrong in words)
+//! ```
+//!
+//! It speaks plain HTTP, keeps no log of requests, and trusts whoever connects: a web server
+//! belongs in its place wherever strangers come. Never reads a body as a whole, unless its length
+//! is not announced.
+
+mod exchange;
+mod failure;
+mod head;
+mod pages;
+mod routes;
+mod serve;
+
+use std::error::Error;
+use std::io;
+use std::net::TcpListener;
+use std::process::ExitCode;
+
+use scgi_protocol::birth::{Birth, LISTEN_FDS_START};
+use scgi_protocol::inherit;
+use scgi_protocol::notice::{Notice, Voice};
+use scgi_worker::Exit;
+use tokio::signal::unix::{SignalKind, signal};
+
+use exchange::Patience;
+use routes::Routes;
+
+/// Where it listens when it is not a worker and no argument says.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
+
+/// Why the gateway does not serve.
+#[derive(Debug, thiserror::Error)]
+enum GatewayError {
+    #[error("cannot listen on {address}")]
+    Listen { address: String, source: io::Error },
+    #[error("cannot take the listener this worker was born with")]
+    Inherit(#[source] io::Error),
+    #[error("cannot begin to serve")]
+    Start(#[source] io::Error),
+}
+
+/// Serves until told to leave. The arguments are routes, and `--listen ADDRESS` when it is not a
+/// worker.
+pub(super) fn main(arguments: &[String]) -> Result<ExitCode, Box<dyn Error>> {
+    let (routes, listen) = routes::parse(arguments)?;
+    let birth = Birth::from_environment(|name| std::env::var_os(name), std::process::id());
+    let listener = match &birth {
+        Some(_) => {
+            inherit::take(LISTEN_FDS_START).map(TcpListener::from).map_err(GatewayError::Inherit)?
+        }
+        None => bind(listen.as_deref().unwrap_or(DEFAULT_ADDRESS))?,
+    };
+    listener.set_nonblocking(true).map_err(GatewayError::Start)?;
+    let voice = birth.and_then(|birth| Voice::to(&birth.notify_socket?).ok());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(GatewayError::Start)?.block_on(live(listener, routes, voice))?;
+    Ok(super::left(Exit::Drained))
+}
+
+fn bind(address: &str) -> Result<TcpListener, GatewayError> {
+    TcpListener::bind(address)
+        .map_err(|source| GatewayError::Listen { address: address.to_owned(), source })
+}
+
+async fn live(
+    listener: TcpListener,
+    routes: Routes,
+    voice: Option<Voice>,
+) -> Result<(), GatewayError> {
+    let address = listener.local_addr().map_err(GatewayError::Start)?;
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(GatewayError::Start)?;
+    let mut term = signal(SignalKind::terminate()).map_err(GatewayError::Start)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(GatewayError::Start)?;
+    let leave = async {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let status = format!("http://{address}/ for development only");
+    say(voice.as_ref(), &Notice { status: Some(status), ..Notice::ready() });
+    serve::serve(listener, routes, Patience::default(), leave).await;
+    say(voice.as_ref(), &Notice::stopping());
+    Ok(())
+}
+
+fn say(voice: Option<&Voice>, notice: &Notice) {
+    // A daemon that does not listen finds out by its own means how this worker is.
+    let _ = voice.map(|voice| voice.say(notice));
+}
+
+#[cfg(test)]
+mod tests;
