@@ -17,10 +17,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod action;
 mod conclude;
 mod converge;
 mod event;
 mod moment;
+mod note;
 mod operation;
 mod pool;
 mod restart;
@@ -38,11 +40,11 @@ use scgi_protocol::control::{Verb, Wish};
 use scgi_protocol::name::{AppName, OperationId, WorkerId};
 
 use crate::spec::AppSpec;
+pub use action::{Action, Role, Signal, Spawn};
 use converge::Turn;
-pub use event::{
-    About, Action, AppOrder, Cause, Event, Exit, Load, Note, Order, Pid, Role, Signal, Spawn,
-};
+pub use event::{AppOrder, Event, Exit, Load, Order, Pid};
 pub use moment::Moment;
+pub use note::{About, Cause, Note};
 use operation::{Operation, Verdict};
 use pool::{Ended, Pool};
 pub use view::{LifeView, OperationView, PoolView, TroubleView, WorkerView};

@@ -11,8 +11,10 @@ use scgi_protocol::birth::EXIT_NEVER_AGAIN;
 use scgi_protocol::control::{AppState, Scale, Wish};
 use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 
-use super::event::{Action, AppOrder, Cause, Exit, Load, Note, Pid, Role};
+use super::action::{Action, Role};
+use super::event::{AppOrder, Exit, Load, Pid};
 use super::moment::Moment;
+use super::note::{Cause, Note};
 use super::restart::{Death, Trail};
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
