@@ -240,10 +240,13 @@ impl World {
     pub(super) fn is_ready(&self, id: WorkerId) -> bool {
         let life = &self.lives[&id];
         let Some(process) = &life.process else { return false };
-        let by_living = match life.spec.timing.ready {
+        // The spec may have been retuned since; the core goes by the one it had when it heard.
+        let retuned = self.core.pools.get(&life.app).map(|pool| pool.spec_of(life.generation));
+        let mut specs = [&life.spec].into_iter().chain(retuned);
+        let by_living = specs.any(|spec| match spec.timing.ready {
             Ready::After(time) => life.role == Role::App && self.now >= process.born + time,
             Ready::Notify => false,
-        };
+        });
         process.ready || by_living
     }
 
