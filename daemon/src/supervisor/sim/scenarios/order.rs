@@ -22,6 +22,20 @@ fn a_stopped_app_has_no_worker_and_no_listener_and_can_be_started_again() {
 }
 
 #[test]
+fn a_worker_that_dies_while_its_app_is_stopping_costs_nothing() {
+    let mut world = World::with(Nature::Good, fixed("v1", 1));
+    world.run_for(secs(1));
+    let leaver = world.accepting()[0];
+    world.desert(leaver, secs(20));
+
+    world.order(&shop(), AppOrder::Stop);
+    world.crash(leaver);
+
+    assert_eq!(world.told(|note| matches!(note, Note::BackingOff { .. })), 0);
+    assert_eq!(world.view().restarts, 0);
+}
+
+#[test]
 fn a_stopped_app_stays_stopped_through_an_apply() {
     let mut world = World::serving(fixed("v1", 2));
     world.order(&shop(), AppOrder::Stop);

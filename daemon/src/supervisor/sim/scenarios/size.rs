@@ -144,7 +144,7 @@ fn a_pool_gives_up_the_worker_that_has_been_idle_longest() {
     }
     world.run_for(secs(30));
     assert_eq!(world.accepting().len(), 3);
-    let keep = world.accepting()[0];
+    let keep = *world.accepting().last().unwrap();
     world.lives.get_mut(&keep).unwrap().process.as_mut().unwrap().busy = true;
 
     world.run_for(secs(600));
