@@ -28,6 +28,7 @@ pub(super) struct Life {
     /// The core has been told that it is over.
     pub(super) over: bool,
     pub(super) forgotten: bool,
+    pub(super) told_ready: bool,
     pub(super) told_gone: bool,
 }
 
@@ -144,6 +145,7 @@ impl World {
             process: None,
             over: false,
             forgotten: false,
+            told_ready: false,
             told_gone: false,
         };
         self.lives.insert(worker, life);
