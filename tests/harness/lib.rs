@@ -19,6 +19,8 @@
 #![expect(clippy::unwrap_used, reason = "what helps a test may panic as the test may")]
 #![expect(clippy::print_stderr, reason = "a test that fails shows what the programs said")]
 
+#[path = "../bench/mod.rs"]
+pub mod bench;
 mod daemon;
 mod eventually;
 pub mod http;

@@ -13,18 +13,15 @@ pub(crate) fn progress(operation: &Operation) -> String {
 
 /// How an operation has ended, in a line.
 pub(crate) fn end(operation: &Operation) -> String {
-    let Operation { verb, state, progress, .. } = operation;
-    let (subject, took) = (subject(operation), took(operation));
-    let after = took.as_ref().map_or_else(String::new, |took| format!(" after {took}"));
-    let took = took.map_or_else(String::new, |took| format!(" ({took})"));
-    let how_far = if progress.is_empty() { String::new() } else { format!(", {progress}") };
-    text::one_line(&match state {
-        OperationState::Done => format!("{subject}: {}{how_far}{took}", done(*verb)),
+    let (subject, verb) = (subject(operation), operation.verb);
+    let took = |word| took(operation).map_or_else(String::new, |took| format!(" {word} {took}"));
+    text::one_line(&match operation.state {
+        OperationState::Done => format!("{subject}: {}{}", done(verb), took("in")),
         OperationState::Failed => {
             let reason = operation.reason.as_deref().unwrap_or("the daemon gives no reason");
-            format!("{subject}: {} failed{after}: {reason}", verb.as_str())
+            format!("{subject}: {} failed{}: {reason}", verb.as_str(), took("after"))
         }
-        OperationState::Running => format!("{subject}: {} under way{how_far}", verb.as_str()),
+        OperationState::Running => progress(operation),
     })
 }
 
@@ -58,7 +55,7 @@ fn done(verb: Verb) -> &'static str {
         Verb::Restart => "restarted",
         Verb::Reload => "reloaded",
         Verb::Scale => "scaled",
-        Verb::Retry => "tried again",
+        Verb::Retry => "recovered",
         Verb::Apply => "taken over",
         Verb::Shutdown => "ended",
     }

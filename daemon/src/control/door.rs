@@ -33,8 +33,10 @@ impl From<UCred> for Peer {
 
 /// What somebody wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Right {
+pub(super) enum Right {
+    /// See how things are.
     Look,
+    /// Change something, or see what may be secret.
     Act,
 }
 
@@ -61,6 +63,20 @@ impl Door {
         Self { owner, readers: spec.readers.clone(), writers: spec.writers.clone() }
     }
 
+    /// Refuses a peer that does not have a right.
+    pub(super) fn admit(&self, peer: Peer, right: Right) -> Result<(), Refused> {
+        if self.admits(peer, right) {
+            return Ok(());
+        }
+        let Peer { uid, gid, pid } = peer;
+        tracing::warn!(uid, gid, pid, "control request forbidden");
+        let list = match right {
+            Right::Look => "control.readers",
+            Right::Act => "control.writers",
+        };
+        Err(Refused::forbidden(peer, list))
+    }
+
     fn admits(&self, peer: Peer, right: Right) -> bool {
         let Self { owner, readers, writers } = self;
         if peer.uid == 0 || peer.uid == *owner || (readers.is_empty() && writers.is_empty()) {
@@ -83,16 +99,8 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
-    let right = Right::needed_for(request.method());
-    if room.facts().door.admits(peer, right) {
-        return Ok(next.run(request).await);
-    }
-    tracing::warn!(uid = peer.uid, gid = peer.gid, pid = peer.pid, "control request forbidden");
-    let list = match right {
-        Right::Look => "control.readers",
-        Right::Act => "control.writers",
-    };
-    Err(Refused::forbidden(peer, list))
+    room.facts().door.admit(peer, Right::needed_for(request.method()))?;
+    Ok(next.run(request).await)
 }
 
 #[cfg(test)]

@@ -119,7 +119,7 @@ struct Route {
 }
 
 /// Everything that can be asked. `GET` changes nothing and needs the right to look; all else needs
-/// the right to act.
+/// the right to act, and so does the configuration's text.
 #[rustfmt::skip]
 const ROUTES: [Route; 14] = [
     Route { method: "get",  path: "/v1/status",              handler: || get(site::status) },

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use scgi_protocol::control::{Operation, Status, Verb};
 
-use super::door::Peer;
+use super::door::{Peer, Right};
 use super::operations::{Asked, accept};
 use super::problem::Refused;
 use super::{Room, view};
@@ -25,7 +25,8 @@ pub(super) async fn status(State(room): State<Arc<Room>>) -> Json<Status> {
     Json(Status { daemon: view::daemon(&room), apps: view::apps(&room.state) })
 }
 
-/// The configuration as it was written.
+/// The configuration as it was written, for those who may act: it says what may be secret, such as
+/// the values of `env`.
 #[utoipa::path(get, path = "/v1/config",
     params(("If-None-Match" = Option<String>, Header, description = "an `ETag` that is known")),
     responses(
@@ -34,15 +35,20 @@ pub(super) async fn status(State(room): State<Arc<Room>>) -> Json<Status> {
         (status = 304, description = "it is the known one"),
     )
 )]
-pub(super) async fn config(State(room): State<Arc<Room>>, headers: HeaderMap) -> Response {
+pub(super) async fn config(
+    State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
     let facts = room.facts();
+    facts.door.admit(peer, Right::Act)?;
     let tag = etag(&facts.text);
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| is_known(&tag, known)) {
-        return (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response();
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
     let media_type = "application/yaml".to_owned();
-    ([(ETAG, tag), (CONTENT_TYPE, media_type)], facts.text.clone()).into_response()
+    Ok(([(ETAG, tag), (CONTENT_TYPE, media_type)], facts.text.clone()).into_response())
 }
 
 /// Reads the configuration again and takes it over.

@@ -167,7 +167,7 @@ impl Listeners {
 mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
-    use std::path::PathBuf;
+    use std::path::Path;
 
     use scgi_protocol::address::Address;
 
@@ -176,19 +176,19 @@ mod tests {
     use crate::spec::Ownership;
 
     /// An app called `name` that listens at `path` with `mode`.
-    fn app(name: &str, path: &PathBuf, mode: u32) -> AppSpec {
+    fn app(name: &str, path: &Path, mode: u32) -> AppSpec {
         let text = format!("apps: {{{name}: {{run: [/bin/true], listen: 'unix:/x'}}}}");
         let site = config::load_text("test.yaml", &text).unwrap().site;
         let mut spec = (**site.apps.values().next().unwrap()).clone();
         spec.listen = vec![ListenSpec {
-            at: ListenAt::Address(Address::Unix(path.clone())),
+            at: ListenAt::Address(Address::Unix(path.to_owned())),
             ownership: Ownership { mode: Some(mode), ..Ownership::default() },
             backlog: 16,
         }];
         spec
     }
 
-    fn mode(path: &PathBuf) -> u32 {
+    fn mode(path: &Path) -> u32 {
         path.metadata().unwrap().mode() & 0o777
     }
 
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_socket_the_service_manager_did_not_hand_over_is_refused_with_what_it_did() {
-        let mut spec = app("blog", &PathBuf::from("/x"), 0o600);
+        let mut spec = app("blog", Path::new("/x"), 0o600);
         spec.listen[0].at = ListenAt::Systemd("web".into());
 
         let refused = Listeners::default().prepare(&spec).unwrap_err();

@@ -16,11 +16,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scgi_protocol::control::AppState;
 use scgi_protocol::name::{Seat, WorkerId};
 
-use super::event::{Action, Cause, Note, Role, Spawn};
+use super::action::{Action, Role, Spawn};
 use super::moment::Moment;
+use super::note::{Cause, Note};
 use super::pool::{Launch, Pool, death};
 use super::restart::{Death, HEALTHY_AFTER};
 use super::sizing::{LOOK, LOOK_FIXED};
@@ -56,7 +56,7 @@ impl Pool {
         self.fill(wanted, turn);
         self.relieve(wanted, turn);
         self.watch(turn);
-        self.conclude(turn);
+        self.conclude(wanted, turn);
     }
 
     fn expire(&mut self, turn: &mut Turn<'_>) {
@@ -297,55 +297,6 @@ impl Pool {
         if self.watching {
             turn.out.push(Action::Watch { app: self.name().clone() });
         }
-    }
-
-    /// Ends what has come to its end: a roll, the listeners of an app that left, a state.
-    fn conclude(&mut self, turn: &mut Turn<'_>) {
-        let latest = self.latest.generation;
-        let rolled = !self.is_leaving()
-            && !self.latest.trail.is_spent()
-            && self.app_workers().all(|w| w.generation == latest)
-            && self.served().len() >= usize::from(self.wanted());
-        if rolled && self.fallback.take().is_some() {
-            let app = self.name().clone();
-            turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
-        }
-        if self.is_leaving() && self.workers.is_empty() {
-            // Nothing serves any more that one could fall back to.
-            self.fallback = None;
-        }
-        self.release(rolled, turn);
-        let (from, to) = (self.told_target, self.demand.target());
-        if from != to {
-            self.told_target = to;
-            turn.out.push(Action::Tell(Note::Resized { app: self.name().clone(), from, to }));
-        }
-        let state = self.current_state();
-        if state != self.state {
-            let ill = [AppState::Degraded, AppState::Held, AppState::Failing].contains(&self.state);
-            if ill && state.is_well() {
-                turn.out.push(Action::Tell(Note::Recovered { app: self.name().clone() }));
-            }
-            if state == AppState::Stopped && !self.removed && !self.shutdown {
-                turn.out.push(Action::Tell(Note::Stopped { app: self.name().clone() }));
-            }
-            (self.state, self.since) = (state, turn.now);
-        }
-    }
-
-    /// Closes the listeners nobody needs any more.
-    fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
-        let keep = match (self.is_leaving(), rolled) {
-            (true, _) if self.workers.is_empty() => None,
-            (false, true) => Some(Arc::clone(&self.latest.spec)),
-            (true, _) | (false, false) => return,
-        };
-        let needed = keep.as_ref().map(|spec| spec.listen.as_slice()).unwrap_or_default();
-        if self.open.iter().all(|listener| needed.contains(listener)) {
-            return;
-        }
-        self.open.retain(|listener| needed.contains(listener));
-        turn.out.push(Action::Release { app: self.name().clone(), keep });
     }
 
     /// When something is due here.

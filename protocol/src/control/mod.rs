@@ -12,10 +12,12 @@
 //! | `GET /v1/events?after=ID&app=APP&limit=N` | a list of [`Event`]; as SSE if asked for `text/event-stream` |
 //! | `GET /v1/apps/{app}/logs?lines=N&after=ID` | a list of [`LogLine`]; as SSE if asked so |
 //! | `GET /v1/logs?lines=N&after=ID` | the same of all apps, in the order of their numbers |
-//! | `GET /v1/config` | the configuration as YAML, with an `ETag` |
+//! | `GET /v1/config` | the configuration as YAML, with an `ETag`; for those who may act, since it says secrets |
 //! | `GET /v1/openapi.json` | this, for machines |
 //!
-//! A `GET` changes nothing and needs the right to look, all else the right to act. What takes time
+//! A `GET` changes nothing and needs the right to look, all else the right to act. Whoever may not
+//! act cannot see the configuration's text either: of an app's `env` they see the names in
+//! [`AppDetail::settings`], never the values. What takes time
 //! answers `202` with an [`Operation`] that ends in a verified state; `Location` says where it is,
 //! and it can be asked for at once. With `wait` the answer is held back until the operation has
 //! changed or ended, at most 60 seconds.

@@ -11,7 +11,7 @@ use scgi_protocol::name::{Seat, WorkerId};
 use scgi_protocol::page::{Page, Phase, State};
 use serde_json::Value;
 
-use super::world::{World, name};
+use super::world::{TEXT, World, name};
 use crate::scoreboard::Living;
 use crate::supervisor::Note;
 
@@ -210,10 +210,10 @@ async fn a_configuration_that_is_known_is_not_sent_again() {
     let first = world.get("/v1/config").await;
     let tag = first.header("etag").to_owned();
 
-    assert_eq!((first.header("content-type"), &*first.text), ("application/yaml", "apps: {}\n"));
+    assert_eq!((first.header("content-type"), &*first.text), ("application/yaml", TEXT));
     assert_eq!(known(&tag).await.status, 304);
     assert_eq!(known(&format!("\"other\", W/{tag}")).await.status, 304);
-    assert_eq!(known("\"other\"").await.text, "apps: {}\n");
+    assert_eq!(known("\"other\"").await.text, TEXT);
 }
 
 #[tokio::test]

@@ -155,6 +155,27 @@ async fn a_reader_may_look_but_not_act_and_others_may_do_nothing() {
 }
 
 #[tokio::test]
+async fn whoever_may_only_look_sees_no_value_of_an_environment_anywhere() {
+    let mut world = World::new();
+    world.admit(&[Who::User(1000)], &[Who::User(1001)]);
+    world.peer = Peer { uid: 1001, gid: 1001, pid: None };
+    let text = world.get("/v1/config").await;
+    assert!(text.text.contains("hunter2"), "{}", text.text);
+
+    world.peer = Peer { uid: 1000, gid: 1000, pid: None };
+    for route in super::super::ROUTES.iter().filter(|route| route.method == "get") {
+        let path = route.path.replace("{app}", "blog").replace("{id}", "1");
+        let answer = world.get(&path).await;
+        assert!(!answer.text.contains("hunter2"), "{path}: {}", answer.text);
+    }
+    let known = Request::get("/v1/config").header("if-none-match", text.header("etag"));
+    let refused = world.ask(known.body(Body::empty()).unwrap()).await.problem();
+
+    assert_eq!((refused.slug(), refused.status), ("forbidden", 403));
+    assert!(refused.hint.unwrap().contains("`control.writers`"));
+}
+
+#[tokio::test]
 async fn who_may_ask_follows_the_site() {
     let mut world = World::new();
     world.peer = Peer { uid: 1000, gid: 1000, pid: None };

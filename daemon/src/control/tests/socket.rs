@@ -1,13 +1,16 @@
 //! Over a real unix socket: peers, connections, and what goes wrong with them.
 
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use scgi_protocol::control::{Problem, ProblemKind};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::super::serve;
 use super::world::{PATIENCE, World};
@@ -72,6 +75,57 @@ async fn the_kernel_says_who_asks() {
     let is_root = nix::unistd::geteuid().is_root();
     let expected = if is_root { "HTTP/1.1 200" } else { "HTTP/1.1 403" };
     assert!(answer.starts_with(expected), "{answer}");
+}
+
+/// A process of another user, neither root nor the daemon's own, asks with curl: the status, and
+/// what it is told.
+async fn somebody_asks(served: &Served, method: &str, path: &str) -> (u16, String) {
+    for (path, mode) in [(served.path.parent().unwrap(), 0o755), (&*served.path, 0o777)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut curl = Command::new("curl");
+    curl.args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}"]);
+    curl.arg("--unix-socket");
+    curl.arg(&served.path).args(["--request", method]).arg(format!("http://scgid{path}"));
+    if nix::unistd::geteuid().is_root() {
+        curl.uid(SOMEBODY).gid(SOMEBODY);
+    }
+    let said = spawn_blocking(move || curl.output()).await.unwrap().expect("curl is installed");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let said = String::from_utf8(said.stdout).unwrap();
+    let (body, status) = said.rsplit_once('\n').unwrap();
+    (status.parse().unwrap(), body.to_owned())
+}
+
+/// Nobody; a test that may not become somebody else is somebody else than root already.
+const SOMEBODY: u32 = 65534;
+
+fn somebody() -> Who {
+    let me = nix::unistd::geteuid();
+    Who::User(if me.is_root() { SOMEBODY } else { me.as_raw() })
+}
+
+#[tokio::test]
+async fn a_process_of_another_user_may_do_what_it_is_named_for_and_no_more() {
+    let served = Served::new();
+    let stop = "/v1/apps/blog/stop";
+
+    served.world.admit(&[Who::User(1)], &[]);
+    let (look, told) = somebody_asks(&served, "GET", "/v1/status").await;
+    assert_eq!(look, 403);
+    let Who::User(uid) = somebody() else { unreachable!() };
+    assert!(told.contains(&format!("user {uid} with primary group")), "{told}");
+
+    served.world.admit(&[somebody()], &[]);
+    assert_eq!(somebody_asks(&served, "GET", "/v1/status").await.0, 200);
+    assert_eq!(somebody_asks(&served, "GET", "/v1/config").await.0, 403);
+    assert_eq!(somebody_asks(&served, "POST", stop).await.0, 403);
+    assert!(served.world.asked().is_empty());
+
+    served.world.admit(&[], &[somebody()]);
+    assert_eq!(somebody_asks(&served, "GET", "/v1/config").await.0, 200);
+    assert_eq!(somebody_asks(&served, "POST", stop).await.0, 202);
+    assert_eq!(served.world.asked().len(), 1);
 }
 
 #[tokio::test]

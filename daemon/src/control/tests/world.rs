@@ -26,6 +26,9 @@ use crate::supervisor::{
 /// How long anything may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The configuration as it was written.
+pub(super) const TEXT: &str = "apps: {blog: {env: {PASSWORD: hunter2}}}\n";
+
 pub(super) struct World {
     pub(super) state: ControlState,
     pub(super) close: watch::Sender<bool>,
@@ -172,7 +175,7 @@ fn facts(readers: &[Who], writers: &[Who]) -> SiteFacts {
     };
     SiteFacts {
         config: Some("/etc/scgid/scgid.yaml".into()),
-        text: "apps: {}\n".into(),
+        text: TEXT.into(),
         metrics: Some("127.0.0.1:9464".into()),
         door: Door::new(33, &spec),
     }

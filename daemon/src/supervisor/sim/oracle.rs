@@ -1,11 +1,13 @@
 //! What must be so after every turn, whatever happened before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use scgi_protocol::control::Verb;
 use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
 
-use super::world::{Holder, World};
+use super::lives::Holder;
+use super::world::World;
 use crate::supervisor::converge::Turn;
 use crate::supervisor::pool::Pool;
 use crate::supervisor::{About, Action, AppOrder, Event, Moment, Note, Order, Role, Spawn};
@@ -85,7 +87,10 @@ impl World {
                 assert!(refusal, "a stale fact led to {action:?}");
             }
             Scope::App(told) => {
-                assert!(app.is_none_or(|app| app == *told), "a fact about {told} led to {action:?}")
+                assert!(
+                    app.is_none_or(|app| app == *told),
+                    "a fact about {told} led to {action:?}"
+                );
             }
         }
         let talk = matches!(action, Action::Tell(_));
@@ -158,10 +163,6 @@ impl World {
                 assert!(*deaths == 0 || *pause >= least, "{note:?} is less than {least:?}");
                 self.rest(app, *pause / 1000 * 740);
             }
-            Note::Held { app, .. } | Note::Failing { app, .. } => {
-                let pause = self.policy(app).backoff_max;
-                self.rest(app, pause / 1000 * 740);
-            }
             Note::OperationBegan { operation, verb, .. } => {
                 let begun = Done { verb: *verb, since: now, ended: None };
                 assert_eq!(self.ledger.operations.insert(*operation, begun), None);
@@ -173,7 +174,13 @@ impl World {
             }
             // Another app of that name begins from nothing.
             Note::Removed { app } => self.ledger.rests.retain(|(resting, _), _| resting != app),
+            // It is not tried again by itself.
+            Note::Held { app, generation, .. } => {
+                let key = (app.clone(), *generation);
+                self.ledger.rests.insert(key, Moment(Duration::MAX));
+            }
             Note::WorkerReady { .. }
+            | Note::Failing { .. }
             | Note::Recovered { .. }
             | Note::Rolled { .. }
             | Note::Resized { .. }
@@ -189,7 +196,7 @@ impl World {
         self.core.pools[app].spec_of(about.generation).restart
     }
 
-    fn rest(&mut self, app: &AppName, pause: std::time::Duration) {
+    fn rest(&mut self, app: &AppName, pause: Duration) {
         let about = self.ledger.about.as_ref().expect("somebody died before");
         assert_eq!(about.app, *app, "another app pays");
         self.ledger.rests.insert((app.clone(), about.generation), self.now + pause);

@@ -30,11 +30,6 @@ pub(super) enum Nature {
     Crowd(usize),
 }
 
-impl Nature {
-    /// No process of it is ever ready.
-    pub(super) const NEVER_READY: [Self; 3] = [Self::Crashes, Self::Hangs, Self::CannotSpawn];
-}
-
 /// What a process does about being asked to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manners {
@@ -116,20 +111,17 @@ impl Fate {
         }
     }
 
-    fn unruly(good: Self, rng: &mut Rng) -> Self {
+    fn unruly(mut fate: Self, rng: &mut Rng) -> Self {
         let manners = match rng.below(8) {
             0 => Manners::Ignores,
             1 => Manners::Answers,
             2 | 3 => Manners::Misses(1 + u32::from(rng.between(0..=4))),
             _ => Manners::Obeys,
         };
-        let mut fate = Self {
-            manners,
-            ready_twice: rng.chance(10),
-            drain: rng.ms(0..=20_000),
-            burial: rng.ms(0..=3000),
-            ..good
-        };
+        fate.manners = manners;
+        fate.ready_twice = rng.chance(10);
+        fate.drain = rng.ms(0..=20_000);
+        fate.burial = rng.ms(0..=3000);
         if rng.chance(15) {
             fate.ready = Some(rng.ms(0..=20_000));
         }
