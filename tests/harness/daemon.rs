@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::rc::Rc;
+use std::sync::mpsc;
+use std::thread;
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::{App, AppDetail, AppState, Event, LogLine, Operation, OperationState};
 use scgi_protocol::control::{Status, WorkerState};
 use serde::de::DeserializeOwned;
 
-use crate::eventually::{eventually, eventually_some};
+use crate::eventually::{PATIENCE, eventually, eventually_some};
 use crate::http::{self, Answer};
 use crate::process;
 use crate::scgi::ScgiClient;
@@ -46,6 +48,25 @@ pub struct Ended {
 }
 
 impl Said {
+    /// Runs `command` to its end.
+    ///
+    /// # Panics
+    ///
+    /// If it does not end within [`PATIENCE`]; it is killed then.
+    pub fn by(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let process = command.spawn().unwrap();
+        let pid = i32::try_from(process.id()).unwrap();
+        let (sender, ended) = mpsc::channel();
+        thread::spawn(move || sender.send(process.wait_with_output().unwrap()));
+        let output = ended.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            // It has not been waited for, so the number is its own.
+            process::signal(pid, Signal::SIGKILL);
+            panic!("it does not end: {command:?}");
+        });
+        Self::of(output)
+    }
+
     pub(crate) fn of(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
@@ -195,7 +216,7 @@ impl Daemon {
 
     /// Runs `scgictl` with `arguments`, split at spaces, against this daemon.
     pub fn scgictl(&self, arguments: &str) -> Said {
-        Said::of(self.scgictl_command(arguments).output().unwrap())
+        Said::by(self.scgictl_command(arguments))
     }
 
     /// `scgictl`, about to be run.
@@ -242,7 +263,7 @@ impl Ended {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if thread::panicking() {
             let log = self.log();
             let lines: Vec<_> = log.lines().collect();
             let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");

@@ -36,7 +36,7 @@ pub fn descendants(pid: i32) -> Vec<i32> {
 }
 
 /// Kills `process` and all that came of it, and waits for it; nothing if that was done before.
-pub(crate) fn end(process: &mut Child) {
+pub fn end(process: &mut Child) {
     // Its number is its own until it is waited for.
     if matches!(process.try_wait(), Ok(None)) {
         kill_tree(i32::try_from(process.id()).unwrap());

@@ -97,7 +97,7 @@ impl Site {
 
     /// Runs the daemon's program with `arguments` and this configuration to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        Said::of(self.scgid(arguments).output().unwrap())
+        Said::by(self.scgid(arguments))
     }
 
     /// The configuration's file.

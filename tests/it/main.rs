@@ -6,8 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod boot;
+mod check;
+mod cli;
 mod control;
 mod death;
+mod demo;
 mod garbage;
 mod launch;
 mod logs;
