@@ -129,7 +129,7 @@ pub(crate) struct Init {
 /// `demo`.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// The port to serve HTTP on [default: 8080, else the next free one]
+    /// The port to serve HTTP on, 0 for any [default: 8080, else the next free one]
     #[arg(long, value_name = "PORT")]
     pub(crate) port: Option<u16>,
     /// Print the configuration that would run, and run nothing

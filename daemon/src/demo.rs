@@ -97,19 +97,20 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Looks for free ones; `http` is taken as it is, unless it is `None` or 0.
+    /// Looks for free ones; `http` is taken as it is if it is said. 0 is any port, for all three.
     ///
     /// # Errors
     ///
     /// [`DemoError::Port`], [`DemoError::NoPort`].
     pub fn find(http: Option<u16>) -> Result<Self, DemoError> {
         // Held until all are found, so that they differ.
-        let http = match http.filter(|port| *port != 0) {
+        let any = http == Some(0);
+        let free = |first| if any { bind(0) } else { next_free(first) }.map_err(DemoError::NoPort);
+        let http = match http.filter(|_| !any) {
             Some(port) => bind(port).map_err(|source| DemoError::Port { port, source })?,
-            None => next_free(HTTP_PORT).map_err(DemoError::NoPort)?,
+            None => free(HTTP_PORT)?,
         };
-        let app = next_free(APP_PORT).map_err(DemoError::NoPort)?;
-        let metrics = next_free(METRICS_PORT).map_err(DemoError::NoPort)?;
+        let (app, metrics) = (free(APP_PORT)?, free(METRICS_PORT)?);
         let number = |listener: &TcpListener| {
             listener.local_addr().map(|address| address.port()).map_err(DemoError::NoPort)
         };
@@ -159,6 +160,7 @@ apps:
     run: [/proc/self/exe, builtin, gateway, \"/environ=127.0.0.1:{app}\", {to_guestbook}]
     listen: \"127.0.0.1:{http}\"
     workers: 1
+    concurrency: 64
     env: {{SCGI_SOCKET: {control}}}
 "
     )
@@ -174,7 +176,7 @@ pub fn table(pools: &BTreeMap<AppName, Arc<PoolView>>) -> String {
         rows.push([
             name.to_string(),
             pool.state.as_str().to_owned(),
-            format!("{}/{}", pool.seats.serving, pool.seats.max),
+            format!("{}/{}", pool.seats.serving, pool.seats.wanted),
             listen.join(", "),
         ]);
     }

@@ -125,14 +125,14 @@ impl Scoreboard {
         self.lock().apps.get(app).map_or(0, |score| score.starts)
     }
 
-    /// Counts time in which the app had no idle worker while requests were waiting.
+    /// Counts time in which every serving worker of the app was busy.
     pub fn add_saturated(&self, app: &AppName, time: Duration) {
         if let Some(score) = self.lock().apps.get_mut(app) {
             score.saturated = score.saturated.saturating_add(time);
         }
     }
 
-    /// How long the app had no idle worker while requests were waiting, all together.
+    /// How long every serving worker of the app was busy, all together.
     pub fn saturated(&self, app: &AppName) -> Duration {
         self.lock().apps.get(app).map_or(Duration::ZERO, |score| score.saturated)
     }

@@ -30,10 +30,10 @@ use crate::tally::Record;
 use crate::wire::Wire;
 
 /// Where a head is received: room for the usual head and a small body in one go.
-const INPUT_BYTES: usize = 32 << 10;
+const INPUT_BYTES: usize = 16 << 10;
 
 /// A buffer that grew beyond this is given back after the request.
-const KEPT_BYTES: usize = 256 << 10;
+const KEPT_BYTES: usize = 64 << 10;
 
 /// How long a peer that did not speak SCGI gets to take the answer in.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);

@@ -72,3 +72,8 @@ pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use scgi_protocol::address::Address;
 pub use scgi_protocol::scgi::Policy;
+
+/// The examples of the README, so that they go on working.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

@@ -56,10 +56,8 @@ pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post) -> io::Result<()
 
 fn turn<S>(service: &Service<S>, post: &Post, mut gate: Gate<'_>, slot: usize) {
     let mut desk = Desk::new(service.tally.record(slot));
-    let mut leaving = false;
     while let Some(connection) = gate.next() {
-        if post.drain.is_asked() && !leaving {
-            leaving = true;
+        if post.drain.is_asked() {
             leave(service, post);
         }
         let wire = Socket::new(connection);
@@ -70,6 +68,7 @@ fn turn<S>(service: &Service<S>, post: &Post, mut gate: Gate<'_>, slot: usize) {
     leave(service, post);
 }
 
+/// Says that the worker leaves; saying it again changes nothing.
 fn leave<S>(service: &Service<S>, post: &Post) {
     service.tally.draining(post.threads.get());
     post.pulse.stopping();

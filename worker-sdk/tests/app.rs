@@ -302,6 +302,20 @@ fn a_client_that_leaves_in_its_body_gets_nothing_and_is_counted() {
 }
 
 #[test]
+fn a_client_that_left_is_counted_even_if_the_handler_does_not_mind() {
+    let app = App::new()
+        .post("/", |request| {
+            let _ = request.body_to_vec(1000);
+            "answered anyway"
+        })
+        .test();
+
+    app.post("/", vec![0; 500]).cut_short().try_send();
+
+    assert_eq!(app.report().aborted, 1);
+}
+
+#[test]
 fn a_head_over_the_limit_is_refused_and_counted() {
     let limits = Limits { head_bytes: 1000, ..Limits::default() };
     let app = App::new().get("/", |_| "ok").limits(limits).test();

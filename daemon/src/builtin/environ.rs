@@ -46,7 +46,7 @@ fn show(request: &mut Request<'_, Worker>) -> Response {
     variables.sort();
     let wants_html = request.header("Accept").is_some_and(|accept| accept.contains("text/html"));
     let response = match wants_html {
-        true => Response::html(as_page(request.state(), request.mount(), &variables)),
+        true => Response::html(as_page(request, &variables)),
         false => Response::text(as_text(request.state(), &variables)),
     };
     response.header("Cache-Control", "no-store")
@@ -58,13 +58,15 @@ fn as_text(worker: &Worker, variables: &[(String, String)]) -> String {
     facts.into_iter().chain(["\n".to_owned()]).chain(lines).collect()
 }
 
-fn as_page(worker: &Worker, mount: &str, variables: &[(String, String)]) -> String {
+fn as_page(request: &Request<'_, Worker>, variables: &[(String, String)]) -> String {
+    let worker = request.state();
     let app = Escaped(&worker.app);
-    let mount = Escaped(mount);
+    let mount = Escaped(request.mount());
     let mut body = format!(
         "<h1>{app}</h1>\n\
-         <p class=\"lead\">A fixed pool on TCP. Reload, and another worker may answer; ask for a \
-         <a href=\"{mount}/slow\">slow page</a> in several tabs, and see them queue.</p>\n\
+         <p class=\"lead\">What the web server sent, and who answered. Reload, and it may be \
+         another worker; ask for a <a href=\"{mount}/slow\">slow page</a> in several tabs, and \
+         see them queue.</p>\n\
          <h2>Served by</h2>\n<dl class=\"facts\">\n"
     );
     for (name, value) in worker.facts() {
@@ -75,7 +77,10 @@ fn as_page(worker: &Worker, mount: &str, variables: &[(String, String)]) -> Stri
         let (name, value) = (Escaped(name), Escaped(value));
         put(&mut body, format_args!("<tr><td>{name}</td><td>{value}</td></tr>\n"));
     }
-    body.push_str("</table></div>\n<footer><a href=\"/\">All apps</a></footer>\n");
+    body.push_str("</table></div>\n");
+    if request.var("SERVER_SOFTWARE").is_some_and(|name| name.starts_with("scgid-gateway")) {
+        body.push_str("<footer><a href=\"/\">All apps</a></footer>\n");
+    }
     page(&worker.app, &body)
 }
 

@@ -9,6 +9,9 @@ use super::{complain, print};
 use crate::cli::Init;
 use crate::config;
 
+/// What it is called unless somebody says otherwise; found by itself under this name.
+const NAME: &str = "scgid.yaml";
+
 /// Why no configuration was written. Nothing has changed.
 #[derive(Debug, thiserror::Error)]
 enum InitError {
@@ -21,7 +24,7 @@ enum InitError {
 /// Writes the file and says what to do with it.
 pub(crate) fn init(init: &Init) -> ExitCode {
     let path = match init.place.is_dir() {
-        true => init.place.join("scgid.yaml"),
+        true => init.place.join(NAME),
         false => init.place.clone(),
     };
     // `./scgid.yaml` is a file like any other, but nobody would call it that.
@@ -45,13 +48,22 @@ fn write(path: &Path) -> Result<(), InitError> {
 }
 
 fn next_steps(path: &Path) -> String {
-    let path = path.display();
+    let shown = path.display();
+    // Where it is found without its name, it needs none.
+    let named = match path == Path::new(NAME) {
+        true => String::new(),
+        false => format!(" {shown}"),
+    };
     format!(
-        "wrote {path}\n\n\
-         next:\n  \
-           say in it which program to run and where to listen\n  \
-           scgid check {path}\n  \
-           scgid run {path}\n"
+        "\
+wrote {shown}: one app, built into scgid; put your own in its place
+
+next:
+  scgid check{named}
+  scgid run{named}
+  scgictl ps                 # in another terminal
+  scgictl request hello /    # what a web server would be answered
+"
     )
 }
 

@@ -83,7 +83,8 @@ families! {
          for each that may still be started. 1 means that nothing is left to grow into. A program \
          that keeps no page counts as full while somebody waits in its queue, else as empty.";
     SATURATED_SECONDS: Counter "scgid_saturated_seconds_total" ["app"]
-        "Time in which no worker was idle while requests were waiting.";
+        "Time in which every worker that serves was busy, as far as the daemon looked: it does while \
+         connections arrive.";
     LISTEN_QUEUE: Gauge "scgid_listen_queue" ["app"]
         "Connections waiting to be accepted, over all listeners of the app; missing if the kernel \
          does not say.";

@@ -176,7 +176,7 @@ mod tests {
     fn filled(queues: &Queues, app: &AppName, waiting: u32) -> Depth {
         let deadline_ns = now_ns() + 10_000_000_000;
         loop {
-            lock(&queues.answer).asked_ns = None;
+            lock(&queues.answer).asked_ns = Some(0); // long ago
             let depth = queues.waiting(app).unwrap();
             if depth.waiting == waiting || now_ns() > deadline_ns {
                 assert_eq!(depth.waiting, waiting);

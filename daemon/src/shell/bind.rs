@@ -16,9 +16,10 @@ use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, sockopt,
 };
 use scgi_protocol::address::Address;
+use scgi_protocol::name::AppName;
 
 use super::sys;
-use crate::spec::Ownership;
+use crate::spec::{ListenAt, Ownership};
 
 /// Why a listener could not be opened. Nothing has changed when this is returned.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +54,22 @@ pub enum BindError {
         /// Why.
         source: io::Error,
     },
+    /// Another app of this site listens there.
+    #[error("`{address}` belongs to app `{app}` until its last worker is gone; take it away first")]
+    OtherApp {
+        /// Where.
+        address: ListenAt,
+        /// Whose it is.
+        app: AppName,
+    },
+    /// There is no descriptor left for a listener that is in use.
+    #[error("cannot get another descriptor of `{address}`")]
+    Again {
+        /// Where.
+        address: ListenAt,
+        /// Why.
+        source: io::Error,
+    },
     /// The service manager handed over nothing of this name.
     #[error("no socket called `{name}` was handed over by the service manager{}", known(.had))]
     NotInherited {
@@ -84,9 +101,13 @@ impl SocketFile {
         Ok(Self { path: path.to_owned(), identity: (file.dev(), file.ino()) })
     }
 
-    /// Leaves the file where it is.
-    pub fn keep(self) {
-        std::mem::forget(self);
+    /// Gives the file its owner, group and mode.
+    ///
+    /// # Errors
+    ///
+    /// What chown(2) and chmod(2) say.
+    pub fn own(&self, ownership: Ownership) -> io::Result<()> {
+        own(&self.path, ownership)
     }
 }
 
@@ -178,6 +199,15 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(format!("{:x}", std::process::id()));
     path.with_file_name(name)
+}
+
+/// Gives a listener that is in use an accept queue of another length.
+///
+/// # Errors
+///
+/// What listen(2) says.
+pub fn resize_queue(listener: &OwnedFd, backlog: u16) -> io::Result<()> {
+    Ok(socket::listen(listener, Backlog::new(backlog)?)?)
 }
 
 fn listen_at(path: &Path, backlog: u16) -> io::Result<OwnedFd> {

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use scgi_protocol::inherit;
 use scgi_protocol::name::AppName;
 
 use super::backlog::{Inode, cut_short};
-use super::bind::{BindError, SocketFile, bind};
+use super::bind::{BindError, SocketFile, bind, resize_queue};
 use crate::spec::{AppSpec, ListenAt, ListenSpec};
 
 /// The listening sockets of all apps.
@@ -19,6 +20,8 @@ pub struct Listeners {
     held: BTreeMap<AppName, Vec<Held>>,
     /// What the service manager handed over, by name.
     inherited: BTreeMap<String, OwnedFd>,
+    /// The longest accept queue that was asked for.
+    longest_queue: u16,
 }
 
 /// One open listener.
@@ -26,8 +29,28 @@ pub struct Listeners {
 struct Held {
     spec: ListenSpec,
     fd: OwnedFd,
-    /// Removes the socket's file when the listener is released.
-    _file: Option<SocketFile>,
+    /// Removes the socket's file when the last listener of that address is released.
+    file: Option<Arc<SocketFile>>,
+}
+
+impl Held {
+    /// The same socket by another spec: it differs in the file's owner or mode or in the backlog.
+    fn again(&self, spec: &ListenSpec) -> Result<Self, BindError> {
+        let fd = self
+            .fd
+            .try_clone()
+            .map_err(|source| BindError::Again { address: spec.at.clone(), source })?;
+        Ok(Self { spec: spec.clone(), fd, file: self.file.clone() })
+    }
+
+    /// Makes a socket that is in use what its spec says.
+    fn retune(&self, app: &AppName) {
+        let owned = self.file.as_ref().map_or(Ok(()), |file| file.own(self.spec.ownership));
+        if let Err(error) = owned.and_then(|()| resize_queue(&self.fd, self.spec.backlog)) {
+            let (address, error) = (&self.spec.at, &error as &dyn std::error::Error);
+            tracing::error!(%app, %address, error, "listener in use is left as it was");
+        }
+    }
 }
 
 /// Listeners that were opened and belong to nobody yet. Dropping them closes them again.
@@ -58,7 +81,7 @@ impl Listeners {
             });
             Some((name, fd.ok()?))
         });
-        Self { held: BTreeMap::new(), inherited: taken.collect() }
+        Self { inherited: taken.collect(), ..Self::default() }
     }
 
     /// Opens those listeners of `spec` that are not open yet.
@@ -69,21 +92,25 @@ impl Listeners {
     pub(super) fn prepare(&self, spec: &AppSpec) -> Result<Prepared, BindError> {
         let held = self.held.get(&spec.name).map(Vec::as_slice).unwrap_or_default();
         let missing = spec.listen.iter().filter(|wanted| held.iter().all(|h| h.spec != **wanted));
-        let opened: Result<_, _> = missing.map(|wanted| self.open(wanted)).collect();
+        let open = |wanted: &ListenSpec| match held.iter().find(|h| h.spec.at == wanted.at) {
+            Some(same) => same.again(wanted),
+            None => self.open(&spec.name, wanted),
+        };
+        let opened: Result<_, _> = missing.map(open).collect();
         Ok(Prepared { app: spec.name.clone(), opened: opened? })
     }
 
-    fn open(&self, spec: &ListenSpec) -> Result<Held, BindError> {
+    fn open(&self, app: &AppName, spec: &ListenSpec) -> Result<Held, BindError> {
+        let others = self.held.iter().filter(|(other, _)| *other != app);
+        let mut theirs = others.filter(|(_, held)| held.iter().any(|h| h.spec.at == spec.at));
+        if let Some((other, _)) = theirs.next() {
+            return Err(BindError::OtherApp { address: spec.at.clone(), app: other.clone() });
+        }
         let (fd, file) = match &spec.at {
-            ListenAt::Address(address) => {
-                if let Some(warning) = cut_short(spec.backlog) {
-                    tracing::warn!(%address, warning, "accept queue is shorter than asked");
-                }
-                bind(address, spec.ownership, spec.backlog)?
-            }
+            ListenAt::Address(address) => bind(address, spec.ownership, spec.backlog)?,
             ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
-        Ok(Held { spec: spec.clone(), fd, _file: file })
+        Ok(Held { spec: spec.clone(), fd, file: file.map(Arc::new) })
     }
 
     fn inherited(&self, name: &str) -> Result<OwnedFd, BindError> {
@@ -96,7 +123,28 @@ impl Listeners {
 
     /// Takes prepared listeners over.
     pub(super) fn install(&mut self, prepared: Prepared) {
-        self.held.entry(prepared.app).or_default().extend(prepared.opened);
+        let Prepared { app, opened } = prepared;
+        for listener in &opened {
+            self.warn_of_short_queue(&app, &listener.spec);
+        }
+        let held = self.held.entry(app.clone()).or_default();
+        for listener in opened {
+            if held.iter().any(|other| other.spec.at == listener.spec.at) {
+                listener.retune(&app);
+            }
+            held.push(listener);
+        }
+    }
+
+    /// Warns of a kernel that cuts accept queues short; once for each length beyond those before.
+    fn warn_of_short_queue(&mut self, app: &AppName, spec: &ListenSpec) {
+        if spec.backlog <= self.longest_queue {
+            return;
+        }
+        self.longest_queue = spec.backlog;
+        if let Some(warning) = cut_short(spec.backlog) {
+            tracing::warn!(%app, address = %spec.at, warning, "accept queue is shorter than asked");
+        }
     }
 
     /// Closes the listeners of `app`, save those that `keep` speaks of.
@@ -123,5 +171,87 @@ impl Listeners {
     /// The kernel's names of all open listeners of `app`.
     pub(super) fn inodes(&self, app: &AppName) -> Vec<Inode> {
         self.all(app).into_iter().filter_map(|fd| Inode::of(fd).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+
+    use scgi_protocol::address::Address;
+
+    use super::*;
+    use crate::config;
+    use crate::spec::Ownership;
+
+    /// An app called `name` that listens at `path` with `mode`.
+    fn app(name: &str, path: &Path, mode: u32) -> AppSpec {
+        let text = format!("apps: {{{name}: {{run: [/bin/true], listen: 'unix:/x'}}}}");
+        let site = config::load_text("test.yaml", &text).unwrap().site;
+        let mut spec = (**site.apps.values().next().unwrap()).clone();
+        spec.listen = vec![ListenSpec {
+            at: ListenAt::Address(Address::Unix(path.to_owned())),
+            ownership: Ownership { mode: Some(mode), ..Ownership::default() },
+            backlog: 16,
+        }];
+        spec
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_listener_in_use_gets_another_mode_and_stays_the_same_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let (before, after) = (app("blog", &path, 0o600), app("blog", &path, 0o660));
+        let mut listeners = Listeners::default();
+        listeners.install(listeners.prepare(&before).unwrap());
+        let inode = listeners.inodes(&before.name);
+
+        listeners.install(listeners.prepare(&after).unwrap());
+        listeners.release(&after.name, Some(&after));
+
+        assert_eq!(mode(&path), 0o660);
+        assert_eq!(listeners.inodes(&after.name), inode);
+        assert!(UnixStream::connect(&path).is_ok());
+        listeners.release(&after.name, None);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_was_prepared_and_not_taken_over_is_undone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listeners = Listeners::default();
+
+        drop(listeners.prepare(&app("blog", &path, 0o600)).unwrap());
+
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_address_of_another_app_is_refused_with_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let mut listeners = Listeners::default();
+        listeners.install(listeners.prepare(&app("blog", &path, 0o600)).unwrap());
+
+        let refused = listeners.prepare(&app("shop", &path, 0o600)).unwrap_err();
+
+        assert!(refused.to_string().contains("belongs to app `blog`"), "{refused}");
+    }
+
+    #[test]
+    fn a_socket_the_service_manager_did_not_hand_over_is_refused_with_what_it_did() {
+        let mut spec = app("blog", Path::new("/x"), 0o600);
+        spec.listen[0].at = ListenAt::Systemd("web".into());
+
+        let refused = Listeners::default().prepare(&spec).unwrap_err();
+
+        assert!(refused.to_string().ends_with("it handed over none"), "{refused}");
     }
 }

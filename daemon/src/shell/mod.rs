@@ -189,8 +189,8 @@ impl Shell {
         let pulse = clock.now() + PULSE;
         let due = self.supervisor.deadline().map_or(pulse, |due| due.min(pulse));
         let wait = due.since(clock.now());
+        // In no order: a flood of one kind, notices say, must not keep the others waiting.
         tokio::select! {
-            biased;
             word = self.signals.next() => News::Signal(word),
             (pid, notice) = self.notices.next() => News::Notice(pid, Box::new(notice)),
             apps = self.hands.wake.arrivals() => News::Arrivals(apps),

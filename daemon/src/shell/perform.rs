@@ -24,6 +24,7 @@ use crate::spec::{AppSpec, StopSignal};
 use crate::supervisor::{
     About, Action, Event, Exit, Load, Moment, Note, Pid, Signal, Spawn, Supervisor,
 };
+use crate::words::in_words;
 
 /// What the daemon acts with.
 #[derive(Debug)]
@@ -100,8 +101,10 @@ impl Hands {
         let idle = self.scoreboard.load(&app, &serving, self.clock.monotonic_ns(), quiet);
         let saturated = !idle.is_empty() && idle.values().all(Option::is_none);
         let before = std::mem::replace(&mut traffic.saturated, saturated.then_some(now));
-        if let Some(before) = before.filter(|_| saturated) {
-            self.scoreboard.add_saturated(&app, now.since(before));
+        // A saturated pool is looked at again soon; after a longer time nobody knows.
+        let between = before.map(|before| now.since(before)).filter(|time| *time <= LOOKED_LATELY);
+        if let Some(between) = between.filter(|_| saturated) {
+            self.scoreboard.add_saturated(&app, between);
         }
         Event::Load { app, load: Load { waiting, idle } }
     }
@@ -173,6 +176,10 @@ impl Hands {
     fn release(&mut self, app: &AppName, keep: Option<&AppSpec>) {
         self.wake.disarm(&self.listeners.all(app));
         self.listeners.release(app, keep);
+        if keep.is_some() {
+            // The core may be waiting for a connection; being told of one too many does no harm.
+            self.wake.arm(app, &self.listeners.all(app));
+        }
         self.relist(app);
     }
 
@@ -198,14 +205,9 @@ fn kernel(signal: StopSignal) -> Kernel {
     }
 }
 
-/// An error and what is behind it, in one line.
-pub(super) fn in_words(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    std::iter::once(error.to_string())
-        .chain(sources.map(ToString::to_string))
-        .collect::<Vec<_>>()
-        .join(": ")
-}
+/// The longest time between two looks for which a pool that was saturated at both is taken to have
+/// been so in between.
+const LOOKED_LATELY: Duration = Duration::from_secs(1);
 
 /// The longest the loop sleeps: its sign of life has to be renewed.
 pub(super) const PULSE: Duration = Duration::from_secs(5);

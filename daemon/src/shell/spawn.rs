@@ -8,6 +8,7 @@
 //! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ page │ kept log ends │ order │ status
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -109,19 +110,23 @@ pub(super) fn spawn(
 /// What is run: the app's program, or in its place one of our own.
 fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
     let mut launch = spawn.app.launch.clone();
-    if let Some(usual) = surroundings.nofile {
-        launch.limits.entry(Resource::Nofile).or_insert(usual);
-    }
-    match spawn.role {
-        Role::App => launch,
-        Role::Relief => Launch {
+    if spawn.role == Role::Relief {
+        // It has the app's rights, since it stands in its place, and nothing else of it.
+        launch = Launch {
             program: OURSELVES.into(),
             arguments: ["scgid", "builtin", "relief"].map(str::to_owned).to_vec(),
             directory: None,
+            env: BTreeMap::new(),
             env_files: Vec::new(),
+            clear_env: true,
+            limits: BTreeMap::new(),
             ..launch
-        },
+        };
     }
+    if let Some(usual) = surroundings.nofile {
+        launch.limits.entry(Resource::Nofile).or_insert(usual);
+    }
+    launch
 }
 
 fn birth(spawn: &Spawn, listeners: usize, page_fd: RawFd, notify_socket: &Path) -> Birth {

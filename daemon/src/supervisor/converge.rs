@@ -16,21 +16,25 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use scgi_protocol::control::AppState;
 use scgi_protocol::name::{Seat, WorkerId};
 
-use super::event::{Action, Cause, Note, Role, Spawn};
+use super::action::{Action, Role, Spawn};
 use super::moment::Moment;
-use super::pool::{Pool, death};
+use super::note::{Cause, Note};
+use super::pool::{Launch, Pool, death};
 use super::restart::{Death, HEALTHY_AFTER};
 use super::sizing::{LOOK, LOOK_FIXED};
 use super::worker::{Life, Worker};
 
-/// How many workers of a launch start at once before one of them was ready.
-const UNPROVEN_AT_ONCE: usize = 4;
+/// How many workers of a launch start at once before one of them has served well.
+const UNTRUSTED_AT_ONCE: usize = 4;
+
+/// How many of them there may be until then. A big pool of a program that is ready and then dies
+/// would otherwise start every worker before the first death is known.
+const UNTRUSTED_IN_ALL: usize = 12;
 
 /// How many workers of a launch start at once after that.
-const PROVEN_AT_ONCE: usize = 32;
+const TRUSTED_AT_ONCE: usize = 32;
 
 /// What a pool needs from outside to converge.
 #[derive(Debug)]
@@ -52,7 +56,7 @@ impl Pool {
         self.fill(wanted, turn);
         self.relieve(wanted, turn);
         self.watch(turn);
-        self.conclude(turn);
+        self.conclude(wanted, turn);
     }
 
     fn expire(&mut self, turn: &mut Turn<'_>) {
@@ -97,15 +101,21 @@ impl Pool {
         }
     }
 
-    /// Forgives the active launch if one of its workers has been ready for long enough. A launch
+    /// Trusts the active launch, and forgives its deaths, once a worker that became ready after the
+    /// last of them has served well, or nobody is missing any more. Those who were there before
+    /// prove nothing about newcomers: the pool may have become too big for something. A launch
     /// that is held stays so: the roll is undone.
     fn prove(&mut self, now: Moment) {
-        let active = self.active().generation;
-        let healthy =
-            |w: &Worker| w.generation == active && w.is_serving() && w.served_well(None, now);
-        if self.app_workers().any(healthy)
-            && let Some(launch) = self.launch_mut(active)
+        let Launch { generation, trail, .. } = self.active();
+        let (generation, last_death) = (*generation, trail.last_death());
+        let well =
+            |w: &Worker| w.generation == generation && w.is_serving() && w.served_well(None, now);
+        let newcomer = self.app_workers().any(|w| well(w) && w.ready_since > last_death);
+        let complete = self.seats_of(well).len() >= usize::from(self.demand.target().max(1));
+        if (newcomer || complete)
+            && let Some(launch) = self.launch_mut(generation)
         {
+            launch.trusted = true;
             launch.trail.served_well();
         }
     }
@@ -186,7 +196,7 @@ impl Pool {
             return;
         }
         let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
-        let room = self.room_to_start();
+        let room = self.room_to_start(turn.now);
         for seat in self.vacancies(wanted).into_iter().take(room) {
             let (worker, app, role) = (*turn.next_worker, Arc::clone(&app), Role::App);
             self.spawn(Spawn { worker, seat, generation, app, role }, turn);
@@ -211,18 +221,20 @@ impl Pool {
     }
 
     /// How many further workers of the active launch may be started at this moment.
-    fn room_to_start(&self) -> usize {
+    fn room_to_start(&self, now: Moment) -> usize {
         let launch = self.active();
-        let starting = self
-            .app_workers()
-            .filter(|w| w.is_starting() && w.generation == launch.generation)
-            .count();
-        let most = match (launch.trail.is_sore(), launch.proven) {
-            (true, _) => 1,
-            (false, false) => UNPROVEN_AT_ONCE,
-            (false, true) => PROVEN_AT_ONCE,
+        let count = |so: &dyn Fn(&Worker) -> bool| {
+            self.app_workers().filter(|w| w.generation == launch.generation && so(w)).count()
         };
-        most.saturating_sub(starting)
+        let starting = count(&|w| w.is_starting() || w.is_deserting());
+        let fresh = starting + count(&|w| w.is_serving() && !w.served_well(None, now));
+        let (at_once, in_all) = match &launch.trail {
+            trail if trail.is_spent() => (1, 1),
+            trail if trail.is_sore() => (1, UNTRUSTED_IN_ALL),
+            _ if launch.trusted => (TRUSTED_AT_ONCE, usize::MAX),
+            _ => (UNTRUSTED_AT_ONCE, UNTRUSTED_IN_ALL),
+        };
+        at_once.saturating_sub(starting).min(in_all.saturating_sub(fresh))
     }
 
     fn spawn(&mut self, spawn: Spawn, turn: &mut Turn<'_>) {
@@ -287,64 +299,16 @@ impl Pool {
         }
     }
 
-    /// Ends what has come to its end: a roll, the listeners of an app that left, a state.
-    fn conclude(&mut self, turn: &mut Turn<'_>) {
-        let latest = self.latest.generation;
-        let rolled = !self.is_leaving()
-            && !self.latest.trail.is_spent()
-            && self.app_workers().all(|w| w.generation == latest)
-            && self.served().len() >= usize::from(self.wanted());
-        if rolled && self.fallback.take().is_some() {
-            let app = self.name().clone();
-            turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
-        }
-        if self.is_leaving() && self.workers.is_empty() {
-            // Nothing serves any more that one could fall back to.
-            self.fallback = None;
-        }
-        self.release(rolled, turn);
-        let (from, to) = (self.told_target, self.demand.target());
-        if from != to {
-            self.told_target = to;
-            turn.out.push(Action::Tell(Note::Resized { app: self.name().clone(), from, to }));
-        }
-        let state = self.current_state();
-        if state != self.state {
-            let ill = [AppState::Degraded, AppState::Held, AppState::Failing].contains(&self.state);
-            if ill && state.is_well() {
-                turn.out.push(Action::Tell(Note::Recovered { app: self.name().clone() }));
-            }
-            if state == AppState::Stopped && !self.removed && !self.shutdown {
-                turn.out.push(Action::Tell(Note::Stopped { app: self.name().clone() }));
-            }
-            (self.state, self.since) = (state, turn.now);
-        }
-    }
-
-    /// Closes the listeners nobody needs any more.
-    fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
-        let keep = match (self.is_leaving(), rolled) {
-            (true, _) if self.workers.is_empty() => None,
-            (false, true) => Some(Arc::clone(&self.latest.spec)),
-            (true, _) | (false, false) => return,
-        };
-        let needed = keep.as_ref().map(|spec| spec.listen.as_slice()).unwrap_or_default();
-        if self.open.iter().all(|listener| needed.contains(listener)) {
-            return;
-        }
-        self.open.retain(|listener| needed.contains(listener));
-        turn.out.push(Action::Release { app: self.name().clone(), keep });
-    }
-
     /// When something is due here.
     pub(super) fn deadline(&self, now: Moment) -> Option<Moment> {
         let launch = self.active();
         let lives = self.workers.values().filter_map(Worker::deadline);
         let proofs = self
             .app_workers()
-            .filter(|w| launch.trail.is_sore() && w.generation == launch.generation)
-            .filter(|w| w.is_serving())
-            .filter_map(|w| Some(w.ready_since? + HEALTHY_AFTER));
+            .filter(|_| launch.trail.is_sore() || !launch.trusted)
+            .filter(|w| w.generation == launch.generation && w.is_serving())
+            .filter_map(|w| Some(w.ready_since? + HEALTHY_AFTER))
+            .filter(|&at| at > now);
         let rest = launch.trail.resting_until(now);
         let relief = (self.relief_not_before > now).then_some(self.relief_not_before);
         let looks = [rest, relief, self.watch_at, self.demand.look_at()];

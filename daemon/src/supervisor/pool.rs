@@ -11,9 +11,11 @@ use scgi_protocol::birth::EXIT_NEVER_AGAIN;
 use scgi_protocol::control::{AppState, Scale, Wish};
 use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 
-use super::event::{Action, AppOrder, Cause, Exit, Load, Note, Pid, Role};
+use super::action::{Action, Role};
+use super::event::{AppOrder, Exit, Load, Pid};
 use super::moment::Moment;
-use super::restart::{Death, Toll, Trail};
+use super::note::{Cause, Note};
+use super::restart::{Death, Trail};
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
 use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
@@ -29,11 +31,13 @@ pub(super) struct Launch {
     pub(super) trail: Trail,
     /// One of its workers has been ready.
     pub(super) proven: bool,
+    /// One of its workers has served well since the last death that cost a pause.
+    pub(super) trusted: bool,
 }
 
 impl Launch {
     fn new(generation: Generation, spec: Arc<AppSpec>) -> Self {
-        Self { generation, spec, trail: Trail::default(), proven: false }
+        Self { generation, spec, trail: Trail::default(), proven: false, trusted: false }
     }
 }
 
@@ -70,6 +74,8 @@ pub(super) struct Pool {
     pub(super) open: BTreeSet<ListenSpec>,
     pub(super) state: AppState,
     pub(super) since: Moment,
+    /// What was told of the launch's spent budget.
+    pub(super) told: Option<AppState>,
 }
 
 /// One worker's end, as the shell saw it.
@@ -103,6 +109,7 @@ impl Pool {
             restarts: 0,
             state: AppState::Starting,
             since: now,
+            told: None,
         }
     }
 
@@ -347,22 +354,18 @@ impl Pool {
         }
         self.restarts += 1;
         let app = self.name().clone();
-        let has_fallback = self.fallback.is_some();
-        let how = death.how.clone();
-        let generation = worker.generation;
-        let is_latest = self.latest.generation == generation;
+        let undone = self.fallback.is_some() && worker.generation == self.latest.generation;
         // A generation that was replaced for good has no account any more.
-        let Some(launch) = self.launch_mut(generation) else { return };
+        let Some(launch) = self.launch_mut(worker.generation) else { return };
         let policy = launch.spec.restart;
-        let toll = launch.trail.died(death, &policy, now);
+        let Some(pause) = launch.trail.died(death, &policy, now) else { return };
+        launch.trusted = false;
+        if launch.trail.is_given_up(&policy) || (launch.trail.is_spent() && undone) {
+            // There is no next one to wait.
+            return;
+        }
         let deaths = launch.trail.streak();
-        let note = match toll {
-            Toll::Free => return,
-            Toll::Pause(pause) => Note::BackingOff { app, pause, deaths },
-            Toll::Spent if is_latest && has_fallback => Note::Held { app, generation, how },
-            Toll::Spent => Note::Failing { app, generation, how },
-        };
-        out.push(Action::Tell(note));
+        out.push(Action::Tell(Note::BackingOff { app, pause, deaths }));
     }
 
     /// The pool was looked at.

@@ -40,20 +40,10 @@ pub(super) struct Death {
     pub(super) salt: u64,
 }
 
-/// What a death led to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Toll {
-    /// The next worker may come at once.
-    Free,
-    /// The next worker has to wait so long.
-    Pause(Duration),
-    /// The budget is spent with this one.
-    Spent,
-}
-
 impl Trail {
-    /// Writes down a death and tells what it costs.
-    pub(super) fn died(&mut self, death: Death, policy: &Restart, now: Moment) -> Toll {
+    /// Writes down a death and tells how long the next worker has to wait for it; `None` if not at
+    /// all.
+    pub(super) fn died(&mut self, death: Death, policy: &Restart, now: Moment) -> Option<Duration> {
         self.recent.push_back(now);
         while self.recent.front().is_some_and(|&at| now.since(at) > policy.period) {
             self.recent.pop_front();
@@ -61,28 +51,35 @@ impl Trail {
         self.streak = if death.well { 0 } else { self.streak.saturating_add(1) };
         self.how = death.how;
         self.never_again |= death.never_again;
-        let was_spent = self.spent;
         self.spent |= self.streak >= policy.budget || death.never_again;
         if self.spent {
-            self.not_before = now + jittered(policy.backoff_max, death.salt);
-            return if was_spent { Toll::Pause(policy.backoff_max) } else { Toll::Spent };
+            let pause = jittered(policy.backoff_max, death.salt);
+            self.not_before = now + pause;
+            return Some(pause);
         }
         let recent = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
         let steps = if death.well { recent.saturating_sub(policy.budget) } else { self.streak };
         if steps == 0 {
-            return Toll::Free;
+            return None;
         }
-        let pause = jittered(doubled(policy.backoff_first, steps - 1, policy), death.salt);
-        self.not_before = now + pause;
-        Toll::Pause(pause)
+        let until = now + jittered(doubled(policy.backoff_first, steps - 1, policy), death.salt);
+        // Workers that serve are wanted back: those that die while one rests do not prolong it.
+        if !death.well || self.not_before <= now {
+            self.not_before = self.not_before.max(until);
+        }
+        Some(self.not_before.since(now))
     }
 
-    /// A worker has served well: what was before is forgiven. Tells whether that was news.
-    pub(super) fn served_well(&mut self) -> bool {
-        let news = self.streak > 0 || self.spent;
+    /// A worker that came after the last death has served well: what was before is forgiven.
+    pub(super) fn served_well(&mut self) {
         self.streak = 0;
         self.spent = false;
-        news
+        self.never_again = false;
+    }
+
+    /// When the last worker died.
+    pub(super) fn last_death(&self) -> Option<Moment> {
+        self.recent.back().copied()
     }
 
     /// An operator wants it tried at once, with a fresh budget.
@@ -152,7 +149,7 @@ mod tests {
     fn one_that_had_served_well_is_replaced_at_once() {
         let mut trail = Trail::default();
 
-        assert_eq!(trail.died(death(true, 1), &Restart::default(), at(9)), Toll::Free);
+        assert_eq!(trail.died(death(true, 1), &Restart::default(), at(9)), None);
         assert_eq!(trail.resting_until(at(9)), None);
     }
 
@@ -161,14 +158,13 @@ mod tests {
         let mut trail = Trail::default();
         let policy = Restart::default();
 
-        let tolls: Vec<_> = (0..6).map(|n| trail.died(death(false, n), &policy, at(n))).collect();
+        let pauses = (0..6).map(|n| trail.died(death(false, n), &policy, at(n)).unwrap());
 
-        for (toll, most_ms) in tolls.iter().zip([100, 200, 400, 800]) {
-            let Toll::Pause(pause) = toll else { panic!("{toll:?}") };
+        for (pause, most_ms) in pauses.zip([100, 200, 400, 800, 30_000, 30_000]) {
             let most = Duration::from_millis(most_ms);
-            assert!(*pause <= most && *pause >= most * 7 / 10, "{pause:?} for {most:?}");
+            assert!(pause <= most && pause >= most * 7 / 10, "{pause:?} for {most:?}");
         }
-        assert_eq!(tolls[4..], [Toll::Spent, Toll::Pause(policy.backoff_max)]);
+        assert!(trail.is_spent());
         assert!(trail.resting_until(at(5)).unwrap() >= at(5 + 21));
     }
 
@@ -181,9 +177,9 @@ mod tests {
         }
         assert!(trail.is_spent());
 
-        assert!(trail.served_well());
+        trail.served_well();
         assert!(!trail.is_spent() && !trail.is_sore());
-        assert!(matches!(trail.died(death(false, 9), &policy, at(99)), Toll::Pause(_)));
+        assert!(trail.died(death(false, 9), &policy, at(99)).unwrap() < Duration::from_secs(1));
         assert!(!trail.is_spent());
     }
 
@@ -192,10 +188,10 @@ mod tests {
         let mut trail = Trail::default();
         let policy = Restart::default();
 
-        let tolls: Vec<_> = (0..12).map(|n| trail.died(death(true, n), &policy, at(n))).collect();
+        let pauses: Vec<_> = (0..12).map(|n| trail.died(death(true, n), &policy, at(n))).collect();
 
-        assert_eq!(tolls[..5], [Toll::Free; 5]);
-        assert!(tolls[5..].iter().all(|toll| matches!(toll, Toll::Pause(_))));
+        assert_eq!(pauses[..5], [None; 5]);
+        assert!(pauses[5..].iter().all(Option::is_some));
         assert!(!trail.is_spent());
     }
 
@@ -204,7 +200,8 @@ mod tests {
         let mut trail = Trail::default();
         let last = Death { never_again: true, ..death(false, 1) };
 
-        assert_eq!(trail.died(last, &Restart::default(), at(1)), Toll::Spent);
+        trail.died(last, &Restart::default(), at(1));
+
         assert!(trail.is_given_up(&Restart::default()));
     }
 }

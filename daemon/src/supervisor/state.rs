@@ -5,7 +5,7 @@ use std::time::Duration;
 use scgi_protocol::control::{AppState, Seats, Wish};
 use scgi_protocol::name::{OperationId, Seat};
 
-use super::event::Role;
+use super::action::Role;
 use super::moment::Moment;
 use super::pool::Pool;
 use super::view::{LifeView, PoolView, TroubleView, WorkerView};
@@ -19,8 +19,11 @@ impl Pool {
             return if gone { AppState::Stopped } else { AppState::Stopping };
         }
         if self.latest.trail.is_spent() {
-            let held = self.fallback.is_some();
-            return if held { AppState::Held } else { AppState::Failing };
+            return match (&self.fallback, self.served().is_empty()) {
+                (_, true) if self.active().trail.is_spent() => AppState::Failing,
+                (Some(_), _) => AppState::Held,
+                (None, _) => AppState::Degraded,
+            };
         }
         let serving = self.served().len();
         let outdated = self.app_workers().any(|w| w.generation != self.latest.generation);
@@ -110,7 +113,7 @@ impl Pool {
                 format!("{died}; generation {} serves on", self.active().generation),
                 format!("mend it, then `scgictl reload {name}`; or `scgictl retry {name}`"),
             ),
-            AppState::Failing if given_up => (
+            AppState::Failing | AppState::Degraded if given_up => (
                 format!("{died}; nothing is tried any more"),
                 format!("mend it, then `scgictl retry {name}`"),
             ),

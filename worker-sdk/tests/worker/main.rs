@@ -19,23 +19,26 @@ use scgi_worker::{App, Exit, Limits, Policy, Request, Response};
 
 use process::ROLE;
 
+/// How long a worker waits that is in a hurry.
+const HASTE: Duration = Duration::from_millis(300);
+
 /// Serves, if this process was started for that; passes otherwise.
 #[test]
 fn the_worker() {
     let Some(role) = std::env::var_os(ROLE) else { return };
-    let limits = Limits {
+    let usual = Limits {
         head_bytes: 100_000,
-        head_timeout: Duration::from_millis(300),
-        body_timeout: Duration::from_millis(300),
-        write_timeout: Duration::from_secs(20),
+        head_timeout: client::PATIENCE,
+        body_timeout: client::PATIENCE,
+        write_timeout: client::PATIENCE,
         ..Limits::default()
     };
     let limits = match role.to_str() {
-        Some("strict") => Limits { policy: Policy::Strict, ..limits },
-        Some("patient") => Limits { body_timeout: client::PATIENCE, ..limits },
-        _ => limits,
+        Some("strict") => Limits { policy: Policy::Strict, ..usual },
+        Some("hasty") => Limits { head_timeout: HASTE, body_timeout: HASTE, ..usual },
+        _ => usual,
     };
-    let mut app = App::new()
+    let app = App::new()
         .get("/", |_| "ok")
         .get("/mount", |request| format!("{} {}", request.mount(), request.path()))
         .get("/big", big)
@@ -44,9 +47,6 @@ fn the_worker() {
         .post("/refuse", |_| (403, "no"))
         .post("/length", length)
         .limits(limits);
-    if let Ok(address) = std::env::var("SDK_TEST_LISTEN") {
-        app = app.listen(address.parse().unwrap());
-    }
 
     assert_eq!(app.run(), Exit::Drained);
 }

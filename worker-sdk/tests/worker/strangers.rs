@@ -42,7 +42,7 @@ fn who_does_not_speak_scgi_is_told_so_and_counted() {
 #[test]
 fn half_a_head_and_silence_is_closed_and_counted() {
     for site in [Site::unix(), Site::tcp()] {
-        with_worker(&site, "usual", |worker| {
+        with_worker(&site, "hasty", |worker| {
             assert_eq!(said(&site, &head("GET", "/", 0)[..20]), "");
             assert_eq!(said(&site, b""), "");
 
@@ -95,7 +95,7 @@ fn a_head_that_breaks_the_rules_harmlessly_is_served_and_counted_or_refused_if_s
 #[test]
 fn a_body_that_stops_coming_is_a_408_and_one_that_is_cut_off_is_an_abort() {
     let site = Site::unix();
-    with_worker(&site, "usual", |worker| {
+    with_worker(&site, "hasty", |worker| {
         let mut silent = Connection::to(&site.address).unwrap();
         silent.say(&[head("POST", "/length", 10), b"half".to_vec()].concat()).unwrap();
         let seen = String::from_utf8(silent.hear().unwrap()).unwrap();

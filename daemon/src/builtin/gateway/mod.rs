@@ -15,20 +15,25 @@ mod head;
 mod pages;
 mod routes;
 mod serve;
+mod tally;
 
 use std::error::Error;
 use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use scgi_protocol::birth::{Birth, LISTEN_FDS_START};
+use scgi_protocol::control::socket;
 use scgi_protocol::inherit;
 use scgi_protocol::notice::{Notice, Voice};
+use scgi_protocol::page::Page;
 use scgi_worker::Exit;
 use tokio::signal::unix::{SignalKind, signal};
 
 use exchange::Patience;
-use routes::Routes;
+use serve::{Gateway, serve};
+use tally::Tally;
 
 /// Where it listens when it is not a worker and no argument says.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:8080";
@@ -56,9 +61,15 @@ pub(super) fn main(arguments: &[String]) -> Result<ExitCode, Box<dyn Error>> {
         None => bind(listen.as_deref().unwrap_or(DEFAULT_ADDRESS))?,
     };
     listener.set_nonblocking(true).map_err(GatewayError::Start)?;
+    let gateway = Gateway {
+        routes,
+        patience: Patience::default(),
+        tally: Arc::new(tally(birth.as_ref()).map_err(GatewayError::Start)?),
+        socket: std::env::var(socket::VARIABLE).ok(),
+    };
     let voice = birth.and_then(|birth| Voice::to(&birth.notify_socket?).ok());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(GatewayError::Start)?.block_on(live(listener, routes, voice))?;
+    runtime.map_err(GatewayError::Start)?.block_on(live(listener, gateway, voice))?;
     Ok(super::left(Exit::Drained))
 }
 
@@ -67,9 +78,19 @@ fn bind(address: &str) -> Result<TcpListener, GatewayError> {
         .map_err(|source| GatewayError::Listen { address: address.to_owned(), source })
 }
 
+/// Where requests are counted: the page this worker was born with, or one that nobody reads.
+fn tally(birth: Option<&Birth>) -> io::Result<Tally> {
+    let capacity = birth.map_or(1, |birth| birth.concurrency);
+    let page = match birth.and_then(|birth| birth.page_fd) {
+        Some(number) => Page::open(inherit::take(number)?).map_err(io::Error::other)?,
+        None => Page::create()?.0,
+    };
+    Ok(Tally::new(page, capacity))
+}
+
 async fn live(
     listener: TcpListener,
-    routes: Routes,
+    gateway: Gateway,
     voice: Option<Voice>,
 ) -> Result<(), GatewayError> {
     let address = listener.local_addr().map_err(GatewayError::Start)?;
@@ -81,11 +102,11 @@ async fn live(
             _ = term.recv() => {}
             _ = interrupt.recv() => {}
         }
+        say(voice.as_ref(), &Notice::stopping());
     };
     let status = format!("http://{address}/ for development only");
     say(voice.as_ref(), &Notice { status: Some(status), ..Notice::ready() });
-    serve::serve(listener, routes, Patience::default(), leave).await;
-    say(voice.as_ref(), &Notice::stopping());
+    serve(listener, gateway, leave).await;
     Ok(())
 }
 

@@ -1,13 +1,11 @@
 //! The HTTP side: connections, and what each request becomes.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderName, HeaderValue};
@@ -17,7 +15,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use percent_encoding::percent_decode_str;
-use scgi_protocol::control::socket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -27,6 +24,7 @@ use super::failure::Failure;
 use super::head::{self, Ends, Place};
 use super::pages;
 use super::routes::{Route, Routes};
+use super::tally::{Content, Counted, Tally};
 
 /// Connections that may be open at once.
 const CONNECTIONS_MAX: usize = 512;
@@ -43,26 +41,29 @@ const UNANNOUNCED_MAX_BYTES: usize = 8 << 20;
 /// The pause after a connection could not be accepted, which is so when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-type Reply = Response<UnsyncBoxBody<Bytes, io::Error>>;
+type Reply = Response<Content>;
 
 /// What all connections share.
 #[derive(Debug)]
-struct Gateway {
-    routes: Routes,
-    patience: Patience,
+pub(super) struct Gateway {
+    /// The apps behind it.
+    pub(super) routes: Routes,
+    /// How long it waits for them.
+    pub(super) patience: Patience,
+    /// Where it counts.
+    pub(super) tally: Arc<Tally>,
     /// The daemon's control socket, if it is known, for the index.
-    socket: Option<String>,
+    pub(super) socket: Option<String>,
 }
 
 /// Serves until `leave`, then what is in flight to its end.
 pub(super) async fn serve(
     listener: TcpListener,
-    routes: Routes,
-    patience: Patience,
+    gateway: Gateway,
     leave: impl Future<Output = ()>,
 ) {
-    let socket = std::env::var(socket::VARIABLE).ok();
-    let gateway = Arc::new(Gateway { routes, patience, socket });
+    let gateway = Arc::new(gateway);
+    gateway.tally.accepting();
     let (close, closing) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut leave = pin!(leave);
@@ -80,6 +81,7 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
+    gateway.tally.draining();
     close.send_replace(true);
     while connections.join_next().await.is_some() {}
 }
@@ -97,7 +99,7 @@ async fn converse(
     let ends = Ends { remote, local };
     let service = service_fn(move |request| {
         let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.answer(request, ends).await) }
+        async move { Ok::<_, Infallible>(gateway.counted(request, ends).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -117,6 +119,18 @@ async fn converse(
 }
 
 impl Gateway {
+    async fn counted(&self, request: Request<Incoming>, ends: Ends) -> Response<Counted> {
+        let target = request.uri().path_and_query().map_or("*", |target| target.as_str());
+        let turn = self.tally.begin(request.method().as_str(), target);
+        let is_head = request.method() == Method::HEAD;
+        let reply = self.answer(request, ends).await;
+        let announced = reply.headers().get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.parse().ok());
+        let length = if is_head { Some(0) } else { announced };
+        let status = reply.status().as_u16();
+        reply.map(|content| Counted::new(content, turn, status, length))
+    }
+
     async fn answer(&self, request: Request<Incoming>, ends: Ends) -> Reply {
         let wants_html = request
             .headers()

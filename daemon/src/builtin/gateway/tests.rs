@@ -1,19 +1,20 @@
-//! The gateway in front of a real SDK app, and of backends that are broken in every way.
+//! The gateway in front of backends that are well, and broken in every way.
 
 use std::io::{Read, Write};
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::thread;
-
-use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use scgi_protocol::page::Page;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::exchange::Patience;
 use super::routes;
-use super::serve::serve;
+use super::serve::{Gateway, serve};
+use super::tally::Tally;
 
 /// Short enough for a test, long enough for a busy machine.
 const PATIENCE: Patience = Patience {
@@ -49,7 +50,9 @@ impl Front {
         let address = listener.local_addr().unwrap();
         let (routes, _) = routes::parse(&[format!("/app={backend}")]).unwrap();
         let (leave, left) = oneshot::channel::<()>();
-        let ended = tokio::spawn(serve(listener, routes, PATIENCE, async {
+        let tally = Arc::new(Tally::new(Page::create().unwrap().0, 1));
+        let gateway = Gateway { routes, patience: PATIENCE, tally, socket: None };
+        let ended = tokio::spawn(serve(listener, gateway, async {
             drop(left.await);
         }));
         Self { address, leave: Some(leave), ended }

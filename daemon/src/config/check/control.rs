@@ -11,10 +11,14 @@ use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::{Text, Word};
-use crate::spec::{ControlSpec, ListenAt, MetricsSpec, Who};
+use crate::spec::{ControlSpec, ListenAt, MetricsSpec, Ownership, Who};
 
 /// Where the metrics are unless the configuration says another place.
 const METRICS: &str = "127.0.0.1:9464";
+
+/// Mode of the control socket unless the configuration says another. Who can write to it may act,
+/// if nothing else is said: no umask decides that.
+const MODE: u32 = 0o660;
 
 /// The control socket.
 pub(super) fn control(
@@ -27,9 +31,10 @@ pub(super) fn control(
     let mode = raw.and_then(|raw| raw.mode.as_ref());
     let owner = raw.and_then(|raw| raw.owner.as_ref());
     let group = raw.and_then(|raw| raw.group.as_ref());
+    let said = listen::ownership(owner, group, mode, context).unwrap_or_default();
     ControlSpec {
         socket: socket_path(socket, clashes, context),
-        ownership: listen::ownership(owner, group, mode, context).unwrap_or_default(),
+        ownership: Ownership { mode: said.mode.or(Some(MODE)), ..said },
         readers: people(raw.and_then(|raw| raw.readers.as_ref()), context),
         writers: people(raw.and_then(|raw| raw.writers.as_ref()), context),
     }

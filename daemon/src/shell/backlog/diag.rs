@@ -55,8 +55,6 @@ pub enum BacklogError {
 #[derive(Debug)]
 pub struct Backlog {
     line: OwnedFd,
-    /// Marks the answers to one question, so that those to one before are not taken for them.
-    question: u32,
     complained: BTreeSet<Kind>,
 }
 
@@ -76,7 +74,7 @@ impl Backlog {
     /// [`BacklogError::Open`].
     pub fn open() -> Result<Self, BacklogError> {
         let line = open().map_err(|errno| BacklogError::Open(errno.into()))?;
-        Ok(Self { line, question: 0, complained: BTreeSet::new() })
+        Ok(Self { line, complained: BTreeSet::new() })
     }
 
     /// The queues of all listeners of this network namespace, whoever owns them.
@@ -103,46 +101,20 @@ impl Backlog {
         }
     }
 
-    fn ask(&mut self, kind: Kind, depths: &mut BTreeMap<Inode, Depth>) -> Result<(), BacklogError> {
+    fn ask(&self, kind: Kind, depths: &mut BTreeMap<Inode, Depth>) -> Result<(), BacklogError> {
         let broken = |errno: Errno| BacklogError::Ask(kind.name(), errno.into());
-        self.question = self.question.wrapping_add(1);
-        send(self.line.as_raw_fd(), &kind.question(self.question), MsgFlags::empty())
-            .map_err(broken)?;
+        send(self.line.as_raw_fd(), &kind.question(), MsgFlags::empty()).map_err(broken)?;
         let mut piece = vec![0; PIECE_BYTES];
         for _ in 0..PIECES_MAX {
-            let len = recv(self.line.as_raw_fd(), &mut piece, MsgFlags::empty()).map_err(broken)?;
-            if self.read(kind, &piece[..len], depths)? {
+            let len = match recv(self.line.as_raw_fd(), &mut piece, MsgFlags::empty()) {
+                Err(Errno::EINTR) => continue, // a receive with a timeout is never restarted
+                received => received.map_err(broken)?,
+            };
+            if kind.read(&piece[..len], depths)? {
                 return Ok(());
             }
         }
         Err(BacklogError::Endless(kind.name()))
-    }
-
-    /// Reads one piece of an answer; whether it was the last.
-    fn read(
-        &self,
-        kind: Kind,
-        mut piece: &[u8],
-        depths: &mut BTreeMap<Inode, Depth>,
-    ) -> Result<bool, BacklogError> {
-        while !piece.is_empty() {
-            let message = NetlinkMessage::<SockDiagMessage>::deserialize(piece)
-                .map_err(|error| BacklogError::Answer(kind.name(), error.to_string()))?;
-            let len = usize::try_from(message.header.length).unwrap_or(usize::MAX);
-            piece = piece.get(len.next_multiple_of(4)..).unwrap_or_default();
-            if message.header.sequence_number != self.question {
-                continue;
-            }
-            match message.payload {
-                NetlinkPayload::InnerMessage(socket) => depths.extend(depth(&socket)),
-                NetlinkPayload::Done(_) => return Ok(true),
-                NetlinkPayload::Error(error) => {
-                    return Err(BacklogError::Ask(kind.name(), error.to_io()));
-                }
-                _ => {}
-            }
-        }
-        Ok(false)
     }
 }
 
@@ -155,10 +127,33 @@ impl Kind {
         }
     }
 
-    fn question(self, number: u32) -> Vec<u8> {
+    /// Reads one piece of an answer; whether it was the last.
+    fn read(
+        self,
+        mut piece: &[u8],
+        depths: &mut BTreeMap<Inode, Depth>,
+    ) -> Result<bool, BacklogError> {
+        while !piece.is_empty() {
+            let message = NetlinkMessage::<SockDiagMessage>::deserialize(piece)
+                .map_err(|error| BacklogError::Answer(self.name(), error.to_string()))?;
+            let len = usize::try_from(message.header.length).unwrap_or(usize::MAX);
+            let next = len.checked_next_multiple_of(4).unwrap_or(usize::MAX);
+            piece = piece.get(next..).unwrap_or_default();
+            match message.payload {
+                NetlinkPayload::InnerMessage(socket) => depths.extend(depth(&socket)),
+                NetlinkPayload::Done(_) => return Ok(true),
+                NetlinkPayload::Error(error) => {
+                    return Err(BacklogError::Ask(self.name(), error.to_io()));
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    fn question(self) -> Vec<u8> {
         let mut header = NetlinkHeader::default();
         header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-        header.sequence_number = number;
         let mut message = NetlinkMessage::new(header, self.request().into());
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];

@@ -106,14 +106,14 @@ pub(super) fn surprise(world: &mut World) {
         60..=79 => stale(world),
         80..=87 => lie(world),
         88..=91 => change_of_nature(world),
-        92..=94 => world.tell(Event::Tick),
+        92..=94 => world.tell(&Event::Tick),
         95..=97 => {
             let time = world.rng.ms(0..=90_000);
             world.oversleep(time);
         }
         _ => {
             let pid = any_pid(world);
-            world.tell(Event::Said { pid, text: "hello".to_owned() });
+            world.tell(&Event::Said { pid, text: "hello".to_owned() });
         }
     }
 }
@@ -224,8 +224,8 @@ fn stale(world: &mut World) {
         world.lives.iter().filter(|(_, life)| life.over).map(|(id, _)| *id).collect();
     let worker = world.rng.pick(&dead).copied().unwrap_or(WorkerId(u64::MAX));
     match world.rng.below(6) {
-        0 => return world.tell(Event::Spawned { worker, pid }),
-        1 => return world.tell(Event::NotSpawned { worker, error: "late".to_owned() }),
+        0 => return world.tell(&Event::Spawned { worker, pid }),
+        1 => return world.tell(&Event::NotSpawned { worker, error: "late".to_owned() }),
         _ => {}
     }
     if world.pids.contains_key(&pid) {
@@ -238,7 +238,7 @@ fn stale(world: &mut World) {
         2 => Event::Extend { pid, by },
         _ => Event::Exited { pid, exit: Exit::Code(1), served: Some(1), words: None },
     };
-    world.tell(event);
+    world.tell(&event);
 }
 
 /// Numbers that cannot be: unknown workers, crowds, eternities.
@@ -260,7 +260,7 @@ fn lie(world: &mut World) {
     if rng.chance(2) {
         load.idle.extend((0..400).map(|n| (WorkerId(n), Some(Duration::ZERO))));
     }
-    world.tell(Event::Load { app, load });
+    world.tell(&Event::Load { app, load });
 }
 
 fn change_of_nature(world: &mut World) {

@@ -8,13 +8,14 @@ use scgi_protocol::control::{AppState, Verb, Wish};
 use scgi_protocol::name::AppName;
 
 use super::chaos;
+use super::lives::Life;
 use super::process::Nature;
 use super::world::World;
-use crate::spec::Sizing;
+use crate::spec::{AppSpec, Sizing};
 use crate::supervisor::{AppOrder, Role};
 
 /// How many histories of each kind are tried unless the environment says another number.
-const SEEDS: u64 = 1000;
+const SEEDS: u64 = 400;
 
 /// Longest that a sound world needs to settle: the timeouts and pauses of what was before it.
 const LONG: Duration = Duration::from_secs(600);
@@ -217,5 +218,69 @@ fn a_crash_looping_app_makes_fewer_than_twenty_starts_in_its_first_minute() {
 
         let starts = world.lives.values().filter(|life| life.role == Role::App).count();
         assert!(starts < 20, "{starts} starts of {count} {nature:?}");
+    });
+}
+
+/// A pool of a fixed size that has been serving for a while, of processes that behave.
+fn calm(seed: u64) -> (World, AppSpec) {
+    let mut world = World::new(seed);
+    let count = world.rng.between(1..=12);
+    let mut shop = chaos::spec("shop", "v1", Sizing::fixed(count).expect("within bounds"));
+    shop.roll.surge = world.rng.between(1..=4);
+    shop.restart.budget = u32::from(world.rng.between(1..=8));
+    shop.timing.start_timeout = world.rng.ms(1000..=10_000);
+    world.apply(vec![shop.clone()]);
+    world.run_for(Duration::from_secs(30));
+    (world, shop)
+}
+
+#[test]
+fn no_roll_ever_serves_with_fewer_workers_than_before() {
+    with_seeds(|seed| {
+        let (mut world, mut shop) = calm(seed);
+        let count = usize::from(shop.sizing.max());
+
+        for version in 2..6 {
+            let roll = if world.rng.chance(50) {
+                world.order(&shop.name, AppOrder::Reload)
+            } else {
+                shop.launch.arguments[1] = format!("v{version}");
+                world.apply(vec![shop.clone()])
+            };
+            if world.rng.chance(70) {
+                assert_eq!(world.least_until(roll, &shop.name), count);
+                assert_eq!(world.outcome(roll), Ok(()));
+            } else {
+                // The next one comes before this one is through.
+                let time = world.rng.ms(0..=1000);
+                world.run_for(time);
+            }
+        }
+    });
+}
+
+#[test]
+fn no_generation_that_can_never_start_ever_costs_a_worker_of_the_older() {
+    with_seeds(|seed| {
+        let (mut world, mut shop) = calm(seed);
+        let count = usize::from(shop.sizing.max());
+        let natures = [Nature::Crashes, Nature::Hangs, Nature::CannotSpawn, Nature::Deserts];
+        let nature = *world.rng.pick(&natures).expect("there are some");
+        world.natures.insert((shop.name.clone(), "bad".to_owned()), nature);
+        shop.launch.arguments[1] = "bad".to_owned();
+        shop.timing.stop_timeout = world.rng.ms(500..=10_000);
+
+        let roll = world.apply(vec![shop.clone()]);
+        let least = world.least_until(roll, &shop.name);
+        world.run_for(LONG);
+
+        assert_eq!(least, count);
+        assert!(world.outcome(roll).is_err());
+        assert_eq!(world.core.pools[&shop.name].state, AppState::Held);
+        assert_eq!(world.accepting_for(&shop.name).len(), count);
+        let bad = |life: &&Life| life.spec.launch.arguments[1] == "bad";
+        let starts = world.lives.values().filter(bad).count();
+        let most = usize::try_from(shop.restart.budget).expect("small");
+        assert!(starts <= most + usize::from(shop.roll.surge), "{starts} starts for {most}");
     });
 }

@@ -3,21 +3,24 @@
 //! ```text
 //!   chaos.rs     what people, programs and the kernel come up with
 //!   world.rs     processes, time, and a shell that does what the core says
+//!     lives.rs     processes being born, ready, asked, gone
 //!     process.rs   what a program is like, what becomes of one run of it
 //!     traffic.rs   listening sockets, and who waits there
 //!   oracle.rs    what must be so after every turn
 //!   histories.rs what must be so in the end, over many seeds
-//!   scenarios    one behaviour each, to be read
+//!   scenarios/   one behaviour each, to be read
 //! ```
 //!
-//! `SCGID_SIM_SEED=n` replays one history; `SCGID_SIM_SEEDS=n` tries so many of each kind. A long
+//! `SCGID_SIM_SEED=n` replays one history of each kind; `SCGID_SIM_SEEDS=n` tries so many. A long
 //! run: `SCGID_SIM_SEEDS=100000 cargo test --release -p scgid sim`.
 
 mod chaos;
 mod histories;
+mod lives;
 mod oracle;
 mod process;
 mod rng;
+mod scenarios;
 mod story;
 mod traffic;
 mod world;

@@ -1,11 +1,13 @@
 //! What must be so after every turn, whatever happened before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use scgi_protocol::control::Verb;
 use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
 
-use super::world::{Holder, World};
+use super::lives::Holder;
+use super::world::World;
 use crate::supervisor::converge::Turn;
 use crate::supervisor::pool::Pool;
 use crate::supervisor::{About, Action, AppOrder, Event, Moment, Note, Order, Role, Spawn};
@@ -85,7 +87,10 @@ impl World {
                 assert!(refusal, "a stale fact led to {action:?}");
             }
             Scope::App(told) => {
-                assert!(app.is_none_or(|app| app == *told), "a fact about {told} led to {action:?}")
+                assert!(
+                    app.is_none_or(|app| app == *told),
+                    "a fact about {told} led to {action:?}"
+                );
             }
         }
         let talk = matches!(action, Action::Tell(_));
@@ -158,10 +163,6 @@ impl World {
                 assert!(*deaths == 0 || *pause >= least, "{note:?} is less than {least:?}");
                 self.rest(app, *pause / 1000 * 740);
             }
-            Note::Held { app, .. } | Note::Failing { app, .. } => {
-                let pause = self.policy(app).backoff_max;
-                self.rest(app, pause / 1000 * 740);
-            }
             Note::OperationBegan { operation, verb, .. } => {
                 let begun = Done { verb: *verb, since: now, ended: None };
                 assert_eq!(self.ledger.operations.insert(*operation, begun), None);
@@ -173,7 +174,16 @@ impl World {
             }
             // Another app of that name begins from nothing.
             Note::Removed { app } => self.ledger.rests.retain(|(resting, _), _| resting != app),
-            Note::WorkerReady { .. }
+            // It is not tried again by itself.
+            Note::Held { app, generation, .. } => {
+                let key = (app.clone(), *generation);
+                self.ledger.rests.insert(key, Moment(Duration::MAX));
+            }
+            Note::WorkerReady { about, .. } => {
+                let life = self.lives.get_mut(&about.worker).expect("only the born serve");
+                assert!(!std::mem::replace(&mut life.told_ready, true), "{note:?} twice");
+            }
+            Note::Failing { .. }
             | Note::Recovered { .. }
             | Note::Rolled { .. }
             | Note::Resized { .. }
@@ -189,7 +199,7 @@ impl World {
         self.core.pools[app].spec_of(about.generation).restart
     }
 
-    fn rest(&mut self, app: &AppName, pause: std::time::Duration) {
+    fn rest(&mut self, app: &AppName, pause: Duration) {
         let about = self.ledger.about.as_ref().expect("somebody died before");
         assert_eq!(about.app, *app, "another app pays");
         self.ledger.rests.insert((app.clone(), about.generation), self.now + pause);
@@ -301,12 +311,15 @@ impl World {
         worker.is_some_and(|worker| worker.is_staying())
     }
 
+    /// Every process number leads to one worker, and none to somebody who is gone.
     fn check_pids(&self) {
-        let workers = self.core.pools.values().flat_map(|pool| pool.workers.values());
-        let mut seen = BTreeSet::new();
-        for pid in workers.filter_map(|worker| worker.pid()) {
-            assert!(seen.insert(pid), "{pid} belongs to two workers");
-        }
+        let workers = || self.core.pools.values().flat_map(|pool| pool.workers.values());
+        let pids: Vec<_> = workers().filter_map(|worker| worker.pid()).collect();
+        let unique: BTreeSet<_> = pids.iter().copied().collect();
+        assert_eq!(unique.len(), pids.len(), "a process belongs to two workers");
+        assert_eq!(self.core.processes.keys().copied().collect::<BTreeSet<_>>(), unique);
+        let launching = workers().filter(|worker| worker.pid().is_none()).count();
+        assert_eq!(self.core.launching.len(), launching);
     }
 
     /// Deciding again at once decides nothing.

@@ -20,7 +20,7 @@ pub(super) enum Nature {
     Hangs,
     /// Is never even a process.
     CannotSpawn,
-    /// Is ready and ends at once.
+    /// Is ready and ends before it has answered anybody.
     Flashes,
     /// Says that it is leaving as soon as it is there, and takes its time.
     Deserts,
@@ -28,11 +28,6 @@ pub(super) enum Nature {
     Quits,
     /// Starts as long as there are fewer than so many processes of it.
     Crowd(usize),
-}
-
-impl Nature {
-    /// No process of it is ever ready.
-    pub(super) const NEVER_READY: [Self; 3] = [Self::Crashes, Self::Hangs, Self::CannotSpawn];
 }
 
 /// What a process does about being asked to leave.
@@ -54,6 +49,8 @@ pub(super) struct Fate {
     /// Whether it becomes a process at all.
     pub(super) spawns: bool,
     pub(super) ready: Option<Duration>,
+    /// It answers whom it accepts before it ends.
+    pub(super) answers: bool,
     /// It says so twice.
     pub(super) ready_twice: bool,
     /// It ends by itself.
@@ -75,6 +72,7 @@ impl Fate {
         Self {
             spawns: true,
             ready: Some(rng.ms(1..=400)),
+            answers: true,
             ready_twice: false,
             dies: None,
             leaves: None,
@@ -98,11 +96,11 @@ impl Fate {
             Nature::Flashes => {
                 let ready = rng.ms(0..=50);
                 let dies = Some((ready + soon, bad_end(rng)));
-                Self { ready: Some(ready), dies, ..good }
+                Self { ready: Some(ready), answers: false, dies, ..good }
             }
             Nature::Deserts => {
                 let drain = rng.ms(1000..=60_000);
-                Self { leaves: Some(soon), drain, ..good }
+                Self { ready: None, leaves: Some(soon), drain, ..good }
             }
             Nature::Quits => {
                 let dies = Some((soon, Exit::Code(EXIT_NEVER_AGAIN)));
@@ -113,20 +111,17 @@ impl Fate {
         }
     }
 
-    fn unruly(good: Self, rng: &mut Rng) -> Self {
+    fn unruly(mut fate: Self, rng: &mut Rng) -> Self {
         let manners = match rng.below(8) {
             0 => Manners::Ignores,
             1 => Manners::Answers,
             2 | 3 => Manners::Misses(1 + u32::from(rng.between(0..=4))),
             _ => Manners::Obeys,
         };
-        let mut fate = Self {
-            manners,
-            ready_twice: rng.chance(10),
-            drain: rng.ms(0..=20_000),
-            burial: rng.ms(0..=3000),
-            ..good
-        };
+        fate.manners = manners;
+        fate.ready_twice = rng.chance(10);
+        fate.drain = rng.ms(0..=20_000);
+        fate.burial = rng.ms(0..=3000);
         if rng.chance(15) {
             fate.ready = Some(rng.ms(0..=20_000));
         }

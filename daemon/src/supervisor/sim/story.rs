@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use crate::spec::AppSpec;
 use crate::supervisor::{Action, Event, Moment, Signal};
 
 /// How many turns are told.
@@ -32,38 +33,24 @@ impl Drop for Story {
         if !std::thread::panicking() {
             return;
         }
-        let mut text = format!("\nseed {}; the last {} turns:\n", self.seed, self.turns.len());
+        println!("\nseed {}; the last {} turns:", self.seed, self.turns.len());
         for (now, event, actions) in &self.turns {
-            text += &format!("{:>10}  {}\n", now.to_string(), fact(event));
+            println!("{:>10}  {}", now.to_string(), fact(event));
             for action in actions {
-                text += &format!("{:>10}      ▶ {}\n", "", deed(action));
+                println!("{:>10}      ▶ {}", "", deed(action));
             }
         }
-        println!("{text}replay: SCGID_SIM_SEED={} cargo test -p scgid sim", self.seed);
+        println!("replay: SCGID_SIM_SEED={} cargo test -p scgid sim", self.seed);
     }
 }
 
 fn fact(event: &Event) -> String {
     match event {
         Event::Apply { apps, unprepared, operation } => {
-            let mut text = format!("apply (operation {operation})");
-            for spec in apps.values() {
-                let spec = &**spec;
-                text += &format!(
-                    "\n{:>18}{} {} {:?} {:?} {:?} {:?}",
-                    "",
-                    spec.name,
-                    spec.launch.arguments[1],
-                    spec.listen.iter().map(|l| l.at.to_string()).collect::<Vec<_>>(),
-                    spec.sizing,
-                    spec.timing,
-                    spec.restart,
-                );
-            }
-            for (app, why) in unprepared {
-                text += &format!("\n{:>18}{app}: {why}", "");
-            }
-            text
+            let apps = apps.values().map(|spec| one(spec));
+            let unprepared = unprepared.iter().map(|(app, why)| format!("{app}: {why}"));
+            let lines: Vec<_> = apps.chain(unprepared).collect();
+            format!("apply (operation {operation})\n{}", lines.join("\n"))
         }
         Event::Order { .. }
         | Event::Spawned { .. }
@@ -76,6 +63,13 @@ fn fact(event: &Event) -> String {
         | Event::Load { .. }
         | Event::Tick => format!("{event:?}"),
     }
+}
+
+fn one(spec: &AppSpec) -> String {
+    let listen: Vec<_> = spec.listen.iter().map(|listen| listen.at.to_string()).collect();
+    let AppSpec { name, launch, sizing, timing, restart, roll, .. } = spec;
+    let version = &launch.arguments[1];
+    format!("{:>18}{name} {version} {listen:?} {sizing:?} {timing:?} {restart:?} {roll:?}", "")
 }
 
 fn deed(action: &Action) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use scgi_protocol::name::{AppName, WorkerId};
 
+use super::process::Process;
 use super::world::{Happening, World};
 use crate::spec::ListenSpec;
 use crate::supervisor::{Load, Moment};
@@ -86,7 +87,8 @@ impl World {
     /// A worker is done with its request and looks for the next.
     pub(super) fn answered(&mut self, id: WorkerId) {
         let life = self.lives.get_mut(&id).expect("it was born");
-        let Some(process) = life.process.as_mut().filter(|process| !process.dead) else { return };
+        let answers = |process: &&mut Process| !process.dead && process.fate.answers;
+        let Some(process) = life.process.as_mut().filter(answers) else { return };
         (process.busy, process.idle_since) = (false, self.now);
         process.served += 1;
         let app = life.app.clone();

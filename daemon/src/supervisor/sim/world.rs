@@ -7,20 +7,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
+use scgi_protocol::name::{AppName, OperationId, WorkerId};
 
+use super::lives::{Holder, Life, Word};
 use super::oracle::{Ledger, Scope};
-use super::process::{Fate, Manners, Nature, Process};
+use super::process::Nature;
 use super::rng::Rng;
 use super::story::Story;
 use super::traffic::Front;
-use crate::spec::{AppSpec, Ready};
-use crate::supervisor::{
-    Action, AppOrder, Event, Exit, Moment, Order, Pid, Role, Signal, Spawn, Supervisor,
-};
-
-/// Few, so that they are reused soon.
-const PIDS: std::ops::Range<Pid> = 100..4000;
+use crate::spec::AppSpec;
+use crate::supervisor::{Action, AppOrder, Event, Exit, Moment, Order, Pid, Supervisor};
 
 /// A world and the core that looks after it.
 #[derive(Debug)]
@@ -44,32 +40,8 @@ pub(super) struct World {
     queue: BTreeMap<(Moment, u64), Happening>,
     happened: u64,
     last_operation: OperationId,
-    freed: Option<Pid>,
-}
-
-/// One worker as the world knows it.
-#[derive(Clone, Debug)]
-pub(super) struct Life {
-    pub(super) app: AppName,
-    pub(super) seat: Seat,
-    pub(super) generation: Generation,
-    pub(super) role: Role,
-    pub(super) spec: Arc<AppSpec>,
-    pub(super) at: Moment,
-    pub(super) pid: Option<Pid>,
-    pub(super) process: Option<Process>,
-    /// The core has been told that it is over.
-    pub(super) over: bool,
-    pub(super) forgotten: bool,
-    pub(super) told_gone: bool,
-}
-
-/// Whose a process number is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Holder {
-    Worker(WorkerId),
-    /// A process that is none of the daemon's business.
-    Stranger,
+    /// The number that became free last.
+    pub(super) freed: Option<Pid>,
 }
 
 /// Something that is going to happen.
@@ -90,14 +62,6 @@ pub(super) enum Happening {
     /// Somebody was seen waiting at an app that is watched.
     Woken(AppName),
     StrangerEnds(Pid),
-}
-
-/// What a process says.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Word {
-    Ready,
-    Stopping,
-    Extend(Duration),
 }
 
 impl World {
@@ -146,7 +110,7 @@ impl World {
             self.site.extend(apps.clone());
         }
         let operation = self.next_operation();
-        self.tell(Event::Apply { apps, unprepared, operation });
+        self.tell(&Event::Apply { apps, unprepared, operation });
         operation
     }
 
@@ -160,14 +124,14 @@ impl World {
         }
         let operation = self.next_operation();
         let order = Order::App { app: app.clone(), what };
-        self.tell(Event::Order { order, operation });
+        self.tell(&Event::Order { order, operation });
         operation
     }
 
     /// Orders the end of everything.
     pub(super) fn shutdown(&mut self) -> OperationId {
         let operation = self.next_operation();
-        self.tell(Event::Order { order: Order::Shutdown, operation });
+        self.tell(&Event::Order { order: Order::Shutdown, operation });
         operation
     }
 
@@ -195,7 +159,7 @@ impl World {
         if self.core.deadline() == Some(at) {
             // Timers are never early and often a little late.
             self.now = self.now + self.rng.ms(0..=1);
-            self.tell(Event::Tick);
+            self.tell(&Event::Tick);
         } else if let Some((_, happening)) = self.queue.pop_first() {
             self.happen(happening);
         }
@@ -225,7 +189,7 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Told(event) => self.tell(event),
+            Happening::Told(event) => self.tell(&event),
             Happening::Spawned(id) => self.spawned(id),
             Happening::Exited(id, exit) => self.exited(id, exit),
             Happening::Ready(id) => self.becomes_ready(id),
@@ -236,7 +200,7 @@ impl World {
             Happening::Answered(id) => self.answered(id),
             Happening::Woken(app) => {
                 let load = self.load(&app);
-                self.tell(Event::Load { app, load });
+                self.tell(&Event::Load { app, load });
             }
             Happening::StrangerEnds(pid) => {
                 if self.pids.get(&pid) == Some(&Holder::Stranger) {
@@ -246,110 +210,29 @@ impl World {
         }
     }
 
-    /// The living process of a worker.
-    fn process(&mut self, id: WorkerId) -> Option<&mut Process> {
-        self.lives.get_mut(&id)?.process.as_mut().filter(|process| !process.dead)
-    }
-
-    fn becomes_ready(&mut self, id: WorkerId) {
-        let now = self.now;
-        let Some(process) = self.process(id).filter(|process| !process.ready) else { return };
-        process.ready = true;
-        process.idle_since = now;
-        let twice = process.fate.ready_twice;
-        self.say(id, Word::Ready);
-        if twice {
-            self.say(id, Word::Ready);
-        }
-        let app = self.lives[&id].app.clone();
-        self.serve(&app);
-    }
-
-    fn leaves(&mut self, id: WorkerId) {
-        let Some(process) = self.process(id) else { return };
-        if !std::mem::replace(&mut process.leaving, true) {
-            let drain = process.fate.drain;
-            self.say(id, Word::Stopping);
-            self.end_after(id, drain, Exit::Code(0));
-        }
-    }
-
-    fn end_after(&mut self, id: WorkerId, time: Duration, exit: Exit) {
-        let Some(process) = self.process(id) else { return };
-        process.ending = true;
-        self.later(time, Happening::Ends(id, exit));
-    }
-
-    fn ends(&mut self, id: WorkerId, exit: Exit) {
-        let Some(process) = self.process(id) else { return };
-        process.dead = true;
-        let soon = self.rng.ms(0..=5);
-        self.later(soon, Happening::Exited(id, exit));
-    }
-
-    fn exited(&mut self, id: WorkerId, exit: Exit) {
-        let life = &self.lives[&id];
-        let (pid, process) = (life.pid, life.process.clone());
-        let (Some(pid), Some(process)) = (pid, process) else { return };
-        if !process.known {
-            return self.later(Duration::from_millis(1), Happening::Exited(id, exit));
-        }
-        // The shell takes its status in the same breath, so that the number is free from here on.
-        self.pids.remove(&pid);
-        self.freed = Some(pid);
-        if self.rng.chance(20) {
-            let time = self.rng.ms(0..=20_000);
-            self.pids.insert(pid, Holder::Stranger);
-            self.freed = None;
-            self.later(time, Happening::StrangerEnds(pid));
-        }
-        let served = self.rng.chance(80).then_some(process.served);
-        self.tell_end(id, Event::Exited { pid, exit, served, words: None });
-    }
-
-    fn say(&mut self, id: WorkerId, word: Word) {
-        if self.process(id).is_some() {
-            let soon = self.rng.ms(0..=5);
-            self.later(soon, Happening::Says(id, word));
-        }
-    }
-
-    fn says(&mut self, id: WorkerId, word: Word) {
-        let life = &self.lives[&id];
-        let (Some(pid), false) = (life.pid, life.over) else { return };
-        if !life.process.as_ref().is_some_and(|process| process.known) {
-            return self.later(Duration::from_millis(1), Happening::Says(id, word));
-        }
-        self.tell(match word {
-            Word::Ready => Event::Ready { pid },
-            Word::Stopping => Event::Stopping { pid },
-            Word::Extend(by) => Event::Extend { pid, by },
-        });
-    }
-
     // ---- what the core says ----
 
     /// Tells the core something, and does what it answers, and so on.
-    pub(super) fn tell(&mut self, event: Event) {
-        let scope = self.scope(&event);
+    pub(super) fn tell(&mut self, event: &Event) {
+        let scope = self.scope(event);
         self.tell_scoped(event, scope);
     }
 
     /// Tells the core of the end of a worker whose process is there no more.
-    fn tell_end(&mut self, id: WorkerId, event: Event) {
+    pub(super) fn tell_end(&mut self, id: WorkerId, event: &Event) {
         self.over(id);
         let scope = Scope::App(self.lives[&id].app.clone());
         self.tell_scoped(event, scope);
         self.check_buried(id);
     }
 
-    fn tell_scoped(&mut self, event: Event, scope: Scope) {
-        let mut heard = vec![scope.clone()];
+    fn tell_scoped(&mut self, event: &Event, scope: Scope) {
         let mut facts = VecDeque::new();
         self.turn(event, &scope, &mut facts);
+        let mut heard = vec![scope];
         while let Some(fact) = facts.pop_front() {
             let scope = self.scope(&fact);
-            self.turn(fact, &scope, &mut facts);
+            self.turn(&fact, &scope, &mut facts);
             heard.push(scope);
         }
         self.check_rest(&heard);
@@ -360,20 +243,22 @@ impl World {
         self.lives.get_mut(&id).expect("only the born die").over = true;
     }
 
-    fn turn(&mut self, fact: Event, scope: &Scope, facts: &mut VecDeque<Event>) {
-        let never = match &fact {
-            Event::NotSpawned { worker, .. } if self.alive.contains(worker) => Some(*worker),
-            _ => None,
-        };
+    fn turn(&mut self, fact: &Event, scope: &Scope, facts: &mut VecDeque<Event>) {
+        let mut never = None;
+        if let Event::NotSpawned { worker, .. } = fact
+            && self.alive.contains(worker)
+        {
+            never = Some(*worker);
+        }
         never.into_iter().for_each(|id| self.over(id));
-        if let Event::Spawned { worker, .. } = &fact
+        if let Event::Spawned { worker, .. } = fact
             && let Some(process) = self.lives.get_mut(worker).and_then(|l| l.process.as_mut())
         {
             process.known = true;
         }
-        self.learn(&fact);
+        self.learn(fact);
         let actions = self.core.handle(fact.clone(), self.now);
-        self.story.add(self.now, &fact, &actions);
+        self.story.add(self.now, fact, &actions);
         for action in &actions {
             self.check_action(action, scope);
         }
@@ -408,121 +293,21 @@ impl World {
         }
     }
 
-    fn spawn(&mut self, spawn: Spawn, facts: &mut VecDeque<Event>) {
-        let Spawn { worker, seat, generation, app: spec, role } = spawn;
-        let fate = self.fate(&spec, role);
-        let spawns = fate.spawns;
-        let life = Life {
-            app: spec.name.clone(),
-            seat,
-            generation,
-            role,
-            spec,
-            at: self.now,
-            pid: None,
-            process: None,
-            over: false,
-            forgotten: false,
-            told_gone: false,
-        };
-        self.lives.insert(worker, life);
-        self.alive.insert(worker);
-        let event = if spawns {
-            let pid = self.birth(worker, fate);
-            Event::Spawned { worker, pid }
-        } else {
-            Event::NotSpawned { worker, error: "no more processes".to_owned() }
-        };
-        if self.rng.chance(95) {
-            facts.push_back(event);
-        } else if spawns {
-            let soon = self.rng.ms(0..=50);
-            self.later(soon, Happening::Spawned(worker));
-        } else {
-            let soon = self.rng.ms(0..=50);
-            self.later(soon, Happening::Told(event));
-        }
+    /// How `operation` ended: why it failed, if it did.
+    pub(super) fn outcome(&self, operation: OperationId) -> Result<(), String> {
+        let ended = self.ledger.operations[&operation].ended.clone();
+        let (_, failure) = ended.expect("it has ended");
+        failure.map_or(Ok(()), Err)
     }
 
-    fn fate(&mut self, spec: &AppSpec, role: Role) -> Fate {
-        let version = spec.launch.arguments[1].clone();
-        let nature = match role {
-            Role::Relief => self.relief,
-            Role::App => {
-                let key = (spec.name.clone(), version.clone());
-                self.natures.get(&key).copied().unwrap_or(Nature::Good)
-            }
-        };
-        let same = |id: &&WorkerId| {
-            let life = &self.lives[id];
-            life.role == role
-                && life.app == spec.name
-                && life.spec.launch.arguments[1] == version
-                && life.process.as_ref().is_some_and(|process| !process.dead)
-        };
-        let others = self.alive.iter().filter(same).count();
-        Fate::of(nature, others, &mut self.rng)
-    }
-
-    fn birth(&mut self, id: WorkerId, fate: Fate) -> Pid {
-        let reused = self.freed.take().filter(|_| self.rng.chance(70));
-        let free = || PIDS.find(|pid| !self.pids.contains_key(pid));
-        let pid = reused.or_else(free).expect("there are more numbers than processes");
-        self.pids.insert(pid, Holder::Worker(id));
-        if let Some(at) = fate.ready {
-            self.later(at, Happening::Ready(id));
+    /// Runs until `operation` has ended; returns the fewest workers of `app` that accepted
+    /// connections meanwhile.
+    pub(super) fn least_until(&mut self, operation: OperationId, app: &AppName) -> usize {
+        let mut least = self.accepting_for(app).len();
+        while self.ledger.operations[&operation].ended.is_none() {
+            assert!(self.step(), "nothing ends it");
+            least = least.min(self.accepting_for(app).len());
         }
-        if let Some(at) = fate.leaves {
-            self.later(at, Happening::Leaves(id));
-        }
-        if let Some((at, by)) = fate.extends {
-            self.later(at, Happening::Pleads(id, by));
-        }
-        if let Some((at, exit)) = fate.dies {
-            self.later(at, Happening::Ends(id, exit));
-        }
-        let life = self.lives.get_mut(&id).expect("it was just put there");
-        life.pid = Some(pid);
-        life.process = Some(Process::new(fate, self.now));
-        pid
-    }
-
-    fn spawned(&mut self, id: WorkerId) {
-        if let Some(pid) = self.lives[&id].pid {
-            self.tell(Event::Spawned { worker: id, pid });
-        }
-    }
-
-    fn signal(&mut self, id: WorkerId, signal: Signal) {
-        let Some(process) = self.process(id) else { return };
-        let Fate { manners, drain, burial, .. } = process.fate;
-        if signal == Signal::Kill {
-            return self.end_after(id, burial, Exit::Signal(9));
-        }
-        process.asked += 1;
-        let hears = match manners {
-            Manners::Obeys | Manners::Answers => true,
-            Manners::Misses(times) => process.asked > times,
-            Manners::Ignores => false,
-        };
-        if !hears || std::mem::replace(&mut process.leaving, true) {
-            return;
-        }
-        let exit = if process.ready { Exit::Code(0) } else { Exit::Signal(15) };
-        if manners == Manners::Answers {
-            self.say(id, Word::Stopping);
-        }
-        self.end_after(id, drain, exit);
-    }
-
-    /// The process accepts connections, as far as its spec makes that known.
-    pub(super) fn is_ready(&self, id: WorkerId) -> bool {
-        let life = &self.lives[&id];
-        let Some(process) = &life.process else { return false };
-        let by_living = match life.spec.timing.ready {
-            Ready::After(time) => life.role == Role::App && self.now >= process.born + time,
-            Ready::Notify => false,
-        };
-        process.ready || by_living
+        least
     }
 }
