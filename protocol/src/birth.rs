@@ -61,6 +61,7 @@ pub const VARIABLES: [&str; 12] = [
 
 /// The circumstances of a worker's birth.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
 pub struct Birth {
     /// The app it works for.
     pub app: AppName,

@@ -1,4 +1,279 @@
 //! Doing it: the loop, and everything that touches the world.
+//!
+//! ```text
+//!   signals ─┐                                                 ┌─ spawn, signal, watch …
+//!   notices ─┼─▶ fact ─▶ Supervisor::handle ─▶ actions ─perform┤
+//!   arrivals ┤              ▲                                  └─ outcome: the next fact ─┐
+//!   questions┤              └─────────────────────────────────────────────────────────────┘
+//!   deadline ┘   then: post what has changed on the board
+//! ```
+//!
+//! One `select!`, one reading of the clock a turn, one thread. Whatever may take long (reading
+//! configuration, answering scrapes and control requests) is done beside the loop and reaches it
+//! as a fact.
 
+mod asked;
+pub mod backlog;
+pub mod bind;
 pub mod board;
+pub mod clock;
 pub mod handle;
+mod listeners;
+mod notices;
+pub mod output;
+mod perform;
+mod reap;
+pub mod reload;
+mod signals;
+mod spawn;
+mod strays;
+mod sys;
+mod wake;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use scgi_protocol::name::{AppName, OperationId};
+use scgi_protocol::notice::Notice;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::control::SiteFacts;
+use crate::journal::Journal;
+use crate::metrics::{Metrics, Pulse};
+use crate::scoreboard::Scoreboard;
+use crate::spec::{Limit, Site};
+use crate::supervisor::{Changes, Event, Moment, Pid, Supervisor};
+use backlog::Queues;
+use board::Board;
+use clock::Clock;
+use handle::Question;
+pub use listeners::Listeners;
+use notices::Notices;
+use output::Output;
+use perform::{Hands, PULSE};
+pub use reap::adopt_orphans;
+use reload::Read;
+use signals::{Signals, Word};
+use spawn::Surroundings;
+use wake::Wake;
+
+/// What the loop shares with those who look.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The only clock.
+    pub clock: Clock,
+    /// What the loop last posted.
+    pub board: Board,
+    /// What happened and what workers wrote.
+    pub journal: Journal,
+    /// What workers counted.
+    pub scoreboard: Scoreboard,
+    /// Who waits at the listeners.
+    pub queues: Queues,
+    /// Counters and gauges.
+    pub metrics: Metrics,
+    /// The loop's sign of life.
+    pub pulse: Pulse,
+}
+
+/// What the loop is started with.
+#[derive(Debug)]
+pub struct Start {
+    /// What it shares.
+    pub shared: Shared,
+    /// What the service manager handed over.
+    pub listeners: Listeners,
+    /// Where workers say their notices.
+    pub notify_socket: PathBuf,
+    /// How many descriptors a worker may have if nothing else is said.
+    pub nofile: Option<Limit>,
+    /// What is asked of it.
+    pub questions: mpsc::Receiver<Question>,
+    /// What the site says about the daemon; renewed by a reload.
+    pub facts: watch::Sender<std::sync::Arc<SiteFacts>>,
+    /// The configuration's file, for a reload.
+    pub config: Option<PathBuf>,
+}
+
+/// The loop.
+#[derive(Debug)]
+pub struct Shell {
+    supervisor: Supervisor,
+    hands: Hands,
+    shared: Shared,
+    signals: Signals,
+    notices: Notices,
+    questions: mpsc::Receiver<Question>,
+    facts: watch::Sender<std::sync::Arc<SiteFacts>>,
+    config: Option<PathBuf>,
+    /// Configurations that were read beside the loop.
+    read: mpsc::Receiver<Read>,
+    reader: mpsc::Sender<Read>,
+    /// The site in force.
+    site: Option<Site>,
+    last_operation: OperationId,
+    stopping: bool,
+}
+
+/// Something the loop heard of.
+#[derive(Debug)]
+enum News {
+    Signal(Word),
+    Notice(Pid, Box<Notice>),
+    Arrivals(Vec<AppName>),
+    Question(Question),
+    Read(Box<Read>),
+    Deadline,
+}
+
+impl Shell {
+    /// Gets ready; nothing runs yet. Must be called within the runtime.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel refuses the notify socket, a signal handler or the wake-up set.
+    pub fn new(start: Start) -> std::io::Result<Self> {
+        let Start { shared, listeners, notify_socket, nofile, questions, facts, config } = start;
+        let (reader, read) = mpsc::channel(1);
+        let notices = Notices::open(&notify_socket)?;
+        let hands = Hands {
+            clock: shared.clock.clone(),
+            listeners,
+            wake: Wake::new()?,
+            output: Output::new(shared.journal.clone(), shared.clock.clone()),
+            scoreboard: shared.scoreboard.clone(),
+            queues: shared.queues.clone(),
+            journal: shared.journal.clone(),
+            metrics: shared.metrics.clone(),
+            surroundings: Surroundings { notify_socket, nofile },
+            born: BTreeMap::new(),
+            traffic: BTreeMap::new(),
+            exit: false,
+        };
+        let signals = Signals::listen()?;
+        let supervisor = Supervisor::default();
+        let last_operation = OperationId(0);
+        let (site, stopping) = (None, false);
+        Ok(Self {
+            supervisor,
+            hands,
+            shared,
+            signals,
+            notices,
+            questions,
+            facts,
+            config,
+            read,
+            reader,
+            site,
+            last_operation,
+            stopping,
+        })
+    }
+
+    /// Turns until the last worker is gone after somebody asked the daemon to leave.
+    pub async fn run(mut self) {
+        while !self.hands.exit {
+            let news = self.next().await;
+            let now = self.shared.clock.now();
+            self.shared.pulse.beat(self.shared.clock.monotonic_ns());
+            for fact in self.understand(news, now) {
+                self.turn(fact, now);
+            }
+        }
+    }
+
+    async fn next(&mut self) -> News {
+        let clock = &self.shared.clock;
+        let pulse = clock.now() + PULSE;
+        let due = self.supervisor.deadline().map_or(pulse, |due| due.min(pulse));
+        let wait = due.since(clock.now());
+        // In no order: a flood of one kind, notices say, must not keep the others waiting.
+        tokio::select! {
+            word = self.signals.next() => News::Signal(word),
+            (pid, notice) = self.notices.next() => News::Notice(pid, Box::new(notice)),
+            apps = self.hands.wake.arrivals() => News::Arrivals(apps),
+            Some(question) = self.questions.recv() => News::Question(question),
+            Some(read) = self.read.recv() => News::Read(Box::new(read)),
+            () = sleep_until(Instant::now() + wait) => News::Deadline,
+        }
+    }
+
+    /// What news means to the core.
+    fn understand(&mut self, news: News, now: Moment) -> Vec<Event> {
+        match news {
+            News::Signal(Word::Child) => self.bury(),
+            News::Signal(Word::Leave) => vec![self.leave()],
+            News::Signal(Word::Reload) => {
+                self.read_config(None);
+                Vec::new()
+            }
+            News::Notice(pid, notice) => self.heard(pid, *notice),
+            News::Arrivals(apps) => {
+                let look = |app: AppName| {
+                    self.hands.arrived(&app, now);
+                    self.hands.look(app, &self.supervisor, now)
+                };
+                apps.into_iter().map(look).collect()
+            }
+            News::Question(Question { ask, answer }) => {
+                self.asked(ask, answer);
+                Vec::new()
+            }
+            News::Read(read) => {
+                self.has_read(*read);
+                Vec::new()
+            }
+            News::Deadline => vec![Event::Tick],
+        }
+    }
+
+    /// Lets the core take in one fact and all that comes of it.
+    fn turn(&mut self, fact: Event, now: Moment) {
+        let mut facts = VecDeque::from([fact]);
+        while let Some(fact) = facts.pop_front() {
+            for action in self.supervisor.handle(fact, now) {
+                facts.extend(self.hands.perform(action, &self.supervisor, now));
+            }
+        }
+        self.post(now);
+    }
+
+    /// Posts what has changed.
+    fn post(&mut self, now: Moment) {
+        let Changes { pools, operations } = self.supervisor.take_changes();
+        for app in pools {
+            self.shared.board.post_pool(&app, self.supervisor.view(&app, now));
+        }
+        for operation in operations {
+            self.shared.board.post_operation(operation);
+        }
+    }
+
+    fn bury(&mut self) -> Vec<Event> {
+        let mut facts = Vec::new();
+        while let Some((pid, exit)) = reap::next() {
+            facts.extend(self.hands.buried(pid, exit));
+        }
+        self.hands.kill_strays();
+        facts
+    }
+
+    /// What a notice says, one fact for each thing. It counts as its worker's own if it comes from
+    /// the worker's process group: a program may be started by a script.
+    fn heard(&self, from: Pid, notice: Notice) -> Vec<Event> {
+        let group = || nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(from))).ok();
+        let pid = match self.hands.born.contains_key(&from) {
+            true => from,
+            false => group().map_or(from, nix::unistd::Pid::as_raw),
+        };
+        let Notice { ready, stopping, watchdog: _, status, extend } = notice;
+        let mut facts = Vec::new();
+        facts.extend(extend.map(|by| Event::Extend { pid, by }));
+        facts.extend(status.map(|text| Event::Said { pid, text }));
+        facts.extend(ready.then_some(Event::Ready { pid }));
+        facts.extend(stopping.then_some(Event::Stopping { pid }));
+        facts
+    }
+}

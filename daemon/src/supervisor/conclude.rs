@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use scgi_protocol::control::AppState;
 
+use super::action::Action;
 use super::converge::Turn;
-use super::event::{Action, Note};
+use super::note::Note;
 use super::pool::Pool;
 
 impl Pool {

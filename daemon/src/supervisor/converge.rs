@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use scgi_protocol::name::{Seat, WorkerId};
 
-use super::event::{Action, Cause, Note, Role, Spawn};
+use super::action::{Action, Role, Spawn};
 use super::moment::Moment;
+use super::note::{Cause, Note};
 use super::pool::{Launch, Pool, death};
 use super::restart::{Death, HEALTHY_AFTER};
 use super::sizing::{LOOK, LOOK_FIXED};

@@ -17,10 +17,12 @@
 
 #![warn(clippy::wildcard_enum_match_arm)]
 
+mod action;
 mod conclude;
 mod converge;
 mod event;
 mod moment;
+mod note;
 mod operation;
 mod pool;
 mod restart;
@@ -38,11 +40,11 @@ use scgi_protocol::control::{Verb, Wish};
 use scgi_protocol::name::{AppName, OperationId, WorkerId};
 
 use crate::spec::AppSpec;
+pub use action::{Action, Role, Signal, Spawn};
 use converge::Turn;
-pub use event::{
-    About, Action, AppOrder, Cause, Event, Exit, Load, Note, Order, Pid, Role, Signal, Spawn,
-};
+pub use event::{AppOrder, Event, Exit, Load, Order, Pid};
 pub use moment::Moment;
+pub use note::{About, Cause, Note};
 use operation::{Operation, Verdict};
 use pool::{Ended, Pool};
 pub use view::{LifeView, OperationView, PoolView, TroubleView, WorkerView};
@@ -332,7 +334,7 @@ impl Supervisor {
         let ids: Vec<_> = self.operations.values().filter(|o| concerned(o)).map(|o| o.id).collect();
         for id in ids {
             let operation = self.operations.get_mut(&id).expect("its number was just listed");
-            let verdict = operation.judge(&self.pools);
+            let verdict = operation.judge(&self.pools, touched, now);
             self.changed.operations.push(operation.view(&verdict, now));
             let failure = match verdict {
                 Verdict::Running(_) => continue,

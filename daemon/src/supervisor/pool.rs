@@ -11,12 +11,17 @@ use scgi_protocol::birth::EXIT_NEVER_AGAIN;
 use scgi_protocol::control::{AppState, Scale, Wish};
 use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 
-use super::event::{Action, AppOrder, Cause, Exit, Load, Note, Pid, Role};
+use super::action::{Action, Role};
+use super::event::{AppOrder, Exit, Load, Pid};
 use super::moment::Moment;
+use super::note::{Cause, Note};
 use super::restart::{Death, Trail};
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
 use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
+
+/// How long a relief worker that died is missed: it is our own, and has no reason to.
+const RELIEF_PAUSE: Duration = Duration::from_secs(5);
 
 /// One way of starting an app's workers, and how that went so far.
 #[derive(Clone, Debug)]
@@ -344,7 +349,7 @@ impl Pool {
             return;
         }
         if worker.role == Role::Relief {
-            self.relief_not_before = now + Duration::from_secs(1);
+            self.relief_not_before = now + RELIEF_PAUSE;
             return;
         }
         self.restarts += 1;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use scgi_protocol::control::{AppState, Seats, Wish};
 use scgi_protocol::name::{OperationId, Seat};
 
-use super::event::Role;
+use super::action::Role;
 use super::moment::Moment;
 use super::pool::Pool;
 use super::view::{LifeView, PoolView, TroubleView, WorkerView};

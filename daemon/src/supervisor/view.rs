@@ -5,7 +5,8 @@ use std::sync::Arc;
 use scgi_protocol::control::{AppState, OperationState, Seats, Verb, Wish};
 use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
 
-use super::event::{Pid, Role};
+use super::action::Role;
+use super::event::Pid;
 use super::moment::Moment;
 use crate::spec::AppSpec;
 

@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use scgi_protocol::name::{Generation, Seat, WorkerId};
 
-use super::event::{About, Action, Cause, Pid, Role, Signal};
+use super::action::{Action, Role, Signal};
+use super::event::Pid;
 use super::moment::Moment;
+use super::note::{About, Cause};
 use super::restart::HEALTHY_AFTER;
 use crate::spec::{AppSpec, Ready};
 

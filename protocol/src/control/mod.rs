@@ -11,12 +11,54 @@
 //! | `GET /v1/operations`, `GET /v1/operations/{id}?wait=SECONDS` | a list of [`Operation`], one |
 //! | `GET /v1/events?after=ID&app=APP&limit=N` | a list of [`Event`]; as SSE if asked for `text/event-stream` |
 //! | `GET /v1/apps/{app}/logs?lines=N&after=ID` | a list of [`LogLine`]; as SSE if asked so |
-//! | `GET /v1/config` | the configuration as YAML, with an `ETag` |
+//! | `GET /v1/logs?lines=N&after=ID` | the same of all apps, in the order of their numbers |
+//! | `GET /v1/config` | the configuration as YAML, with an `ETag`; for those who may act, since it says secrets |
 //! | `GET /v1/openapi.json` | this, for machines |
 //!
-//! Every refusal is a [`Problem`] (RFC 9457). A `GET` changes nothing. What takes time answers
-//! with an [`Operation`] that ends in a verified state. In server-sent events `id` is the number
-//! of the event or line, `event` its kind, and `Last-Event-ID` resumes after it.
+//! A `GET` changes nothing and needs the right to look, all else the right to act. Whoever may not
+//! act cannot see the configuration's text either: of an app's `env` they see the names in
+//! [`AppDetail::settings`], never the values. What takes time
+//! answers `202` with an [`Operation`] that ends in a verified state; `Location` says where it is,
+//! and it can be asked for at once. With `wait` the answer is held back until the operation has
+//! changed or ended, at most 60 seconds.
+//!
+//! # Events and lines
+//!
+//! Numbers rise by one from event to event, and from line to line of any app, for as long as the
+//! daemon runs. It remembers the last [`EVENTS_MAX`] events and the last [`LINES_MAX`] lines of
+//! each app, fewer lines where all of them together take too much memory. A list has at most so
+//! many entries, oldest first: the last 100 if nothing is said, and those after a number where
+//! `after` names one. A number beyond the newest is one of an earlier daemon: reading begins with
+//! the oldest that is there, in lists and in streams.
+//!
+//! A stream of server-sent events begins with what comes next, or as `limit`, `lines` or `after`
+//! say; `Last-Event-ID` resumes it after a number. A message has the number as `id`, the value in
+//! JSON as `data` and as `event` a word: the kind of the event, `stdout` or `stderr` of a line. One
+//! more word is `missed`: its `data` is `{"missed": n}` and says that `n` entries were dropped
+//! before the reader came for them, at least; it has no `id`. Streams end when the daemon does.
+//!
+//! # Refusals
+//!
+//! Every refusal is a [`Problem`] (RFC 9457); unless it says so nothing has changed. Its `type` is
+//! `urn:scgid:problem:` and one of these; `scgictl` ends with the exit code beside it.
+//!
+//! | problem | status | exit | what it means |
+//! |---|---|---|---|
+//! | `bad-request` | 400 | 2 | what was sent makes no sense |
+//! | `forbidden` | 403 | 5 | the peer may not do this |
+//! | `not-found` | 404 | 1 | nothing is at this path |
+//! | `no-such-app` | 404 | 4 | no app is called so |
+//! | `no-such-operation` | 404 | 1 | no operation has this number; only the last are remembered |
+//! | `method-not-allowed` | 405 | 1 | the path is right, the method is not |
+//! | `too-slow` | 408 | 1 | the body did not come in time |
+//! | `conflict` | 409 | 6 | another operation, [`Problem::operation`], is in the way |
+//! | `senseless` | 409 | 1 | the order makes no sense as things are, such as the reload of a stopped app |
+//! | `too-large` | 413 | 1 | the body is longer than [`BODY_MAX_BYTES`] |
+//! | `unprepared` | 422 | 1 | something the app needs is not to be had |
+//! | `invalid-config` | 422 | 2 | the configuration is wrong, as [`Problem::problems`] lists |
+//! | `internal` | 500 | 1 | a fault of the daemon |
+//! | `busy` | 503 | 1 | too many connections or streams are open; try again |
+//! | `stopping` | 503 | 1 | the daemon is on its way out |
 
 mod app;
 mod event;
@@ -30,7 +72,7 @@ pub use app::{
 };
 pub use event::{Event, Level, LogLine, Stream};
 pub use operation::{Operation, OperationState, Scale, Verb};
-pub use problem::{ConfigProblem, PROBLEM_MEDIA_TYPE, Place, Problem};
+pub use problem::{ConfigProblem, PROBLEM_MEDIA_TYPE, Place, Problem, ProblemKind};
 pub use time::Timestamp;
 
 /// Version of this API: the first segment of every path.
@@ -38,6 +80,12 @@ pub const API_VERSION: &str = "v1";
 
 /// Longest body of a control request, in bytes.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// How many events are remembered and listed, at most.
+pub const EVENTS_MAX: usize = 2048;
+
+/// How many lines of an app are remembered, and how many lines are listed, at most.
+pub const LINES_MAX: usize = 1000;
 
 /// The media type of a stream of server-sent events.
 pub const EVENT_STREAM: &str = "text/event-stream";

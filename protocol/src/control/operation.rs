@@ -79,6 +79,8 @@ pub struct Operation {
     pub reason: Option<String>,
     /// What shows it: the last words of the workers that died.
     pub evidence: Vec<String>,
+    /// What a person can do about it, if it failed.
+    pub next: Option<String>,
 }
 
 /// How many workers an app shall have, until the next change of its configuration.

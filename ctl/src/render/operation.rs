@@ -1,0 +1,66 @@
+//! Operations as lines: under way, done, failed.
+
+use scgi_protocol::control::{Operation, OperationState, Verb};
+
+use super::text;
+
+/// How far an operation is, in a line.
+pub(crate) fn progress(operation: &Operation) -> String {
+    let Operation { verb, progress, .. } = operation;
+    let progress = if progress.is_empty() { "under way" } else { progress };
+    text::one_line(&format!("{}: {}: {progress}", subject(operation), verb.as_str()))
+}
+
+/// How an operation has ended, in a line.
+pub(crate) fn end(operation: &Operation) -> String {
+    let (subject, verb) = (subject(operation), operation.verb);
+    let took = |word| took(operation).map_or_else(String::new, |took| format!(" {word} {took}"));
+    text::one_line(&match operation.state {
+        OperationState::Done => format!("{subject}: {}{}", done(verb), took("in")),
+        OperationState::Failed => {
+            let reason = operation.reason.as_deref().unwrap_or("the daemon gives no reason");
+            format!("{subject}: {} failed{}: {reason}", verb.as_str(), took("after"))
+        }
+        OperationState::Running => progress(operation),
+    })
+}
+
+/// What shows why an operation failed, a line each.
+pub(crate) fn evidence(operation: &Operation) -> Vec<String> {
+    operation
+        .evidence
+        .iter()
+        .map(|line| format!("  | {}", text::one_line(line.trim_end())))
+        .collect()
+}
+
+/// What a person can do about a failed operation, if the daemon knows.
+pub(crate) fn next(operation: &Operation) -> Option<String> {
+    operation.next.as_ref().map(|next| format!("  next: {}", text::one_line(next)))
+}
+
+fn subject(operation: &Operation) -> String {
+    match (&operation.app, operation.verb) {
+        (Some(app), _) => app.to_string(),
+        (None, Verb::Apply) => "configuration".to_owned(),
+        (None, Verb::Shutdown) => "scgid".to_owned(),
+        (None, _) => "all apps".to_owned(),
+    }
+}
+
+fn done(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Start => "started",
+        Verb::Stop => "stopped",
+        Verb::Restart => "restarted",
+        Verb::Reload => "reloaded",
+        Verb::Scale => "scaled",
+        Verb::Retry => "recovered",
+        Verb::Apply => "taken over",
+        Verb::Shutdown => "ended",
+    }
+}
+
+fn took(operation: &Operation) -> Option<String> {
+    operation.ended.map(|ended| text::took(operation.since.age(ended)))
+}

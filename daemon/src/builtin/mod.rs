@@ -1,0 +1,48 @@
+//! Workers that are part of this program: `scgid builtin NAME`.
+//!
+//! They run as any app does, launched by the daemon with the same birth and the same page. Only
+//! here may the daemon's crate use the worker SDK; nothing here may use the daemon.
+
+mod environ;
+mod form;
+mod gateway;
+mod guestbook;
+mod html;
+mod relief;
+
+use std::error::Error;
+use std::process::{ExitCode, Termination};
+
+use scgi_worker::Exit;
+
+/// The names of all of them.
+pub const NAMES: [&str; 4] = ["relief", "gateway", "environ", "guestbook"];
+
+/// A built-in worker; it gets its own arguments, and returns when it has left.
+pub type Worker = fn(&[String]) -> Result<ExitCode, Box<dyn Error>>;
+
+/// The worker of that name.
+pub fn find(name: &str) -> Option<Worker> {
+    match name {
+        "relief" => Some(relief::main),
+        "gateway" => Some(gateway::main),
+        "environ" => Some(environ::main),
+        "guestbook" => Some(guestbook::main),
+        _ => None,
+    }
+}
+
+fn left(exit: Exit) -> ExitCode {
+    exit.report()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_on_the_list_is_a_worker() {
+        assert!(NAMES.iter().all(|name| find(name).is_some()));
+        assert!(find("nobody").is_none());
+    }
+}

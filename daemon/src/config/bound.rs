@@ -1,0 +1,75 @@
+//! The limit of a resource: one value for both, none, or a soft and a hard one.
+
+use schemars::{JsonSchema, json_schema};
+
+use super::describe::{any_of, described};
+use super::problem::{Finding, Findings};
+use super::read::{Read, entries};
+use super::yaml::{Form, Node, Value};
+
+/// The limit of one resource.
+#[derive(Clone, Debug)]
+pub(super) struct Bound<T> {
+    /// What is enforced.
+    pub(super) soft: Cap<T>,
+    /// How far it may be raised.
+    pub(super) hard: Cap<T>,
+}
+
+/// A value, or no limit.
+#[derive(Clone, Debug)]
+pub(super) enum Cap<T> {
+    /// No limit.
+    Unlimited,
+    /// At most this.
+    At(T),
+}
+
+impl<T: Read> Read for Cap<T> {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match &node.value {
+            Value::Scalar { text, form: Form::Text } if text == "unlimited" => {
+                Some(Self::Unlimited)
+            }
+            _ => T::read(node, findings).map(Self::At),
+        }
+    }
+}
+
+impl<T: Read + Clone> Read for Bound<T> {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if !matches!(node.value, Value::Map(_)) {
+            let both: Cap<T> = Cap::read(node, findings)?;
+            return Some(Self { soft: both.clone(), hard: both });
+        }
+        let keys = entries(node, findings)?;
+        let mut take = |key: &str| {
+            let entry = keys.iter().find(|entry| entry.key == key);
+            entry.and_then(|entry| Cap::<T>::read(&entry.node, findings))
+        };
+        let (soft, hard) = (take("soft"), take("hard"));
+        if keys.len() != 2
+            || keys.iter().any(|entry| !["soft", "hard"].contains(&entry.key.as_str()))
+        {
+            let message = "a limit in two parts has `soft` and `hard`, both and nothing else";
+            let finding = Finding::at(&node.said, message);
+            findings.push(finding.hint("write `{soft: LIMIT, hard: LIMIT}`, or one for both"));
+        }
+        Some(Self { soft: soft?, hard: hard? })
+    }
+}
+
+described! { Cap<T> where [T: JsonSchema], generator => any_of(&[
+    json_schema!({ "const": "unlimited" }),
+    generator.subschema_for::<T>(),
+]) }
+described! { Bound<T> where [T: JsonSchema], generator => {
+    let cap = generator.subschema_for::<Cap<T>>();
+    let parts = json_schema!({
+        "type": "object",
+        "properties": { "soft": cap, "hard": cap },
+        "required": ["soft", "hard"],
+        "additionalProperties": false
+    });
+    any_of(&[cap, parts])
+} }

@@ -1,0 +1,125 @@
+//! How a worker is started: its surroundings, and all of it put together.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use scgi_protocol::birth;
+
+use super::{Context, identity, limits, optional, program};
+use crate::config::command::Variables;
+use crate::config::kinds::OneOrMany;
+use crate::config::machine::Entry;
+use crate::config::problem::Finding;
+use crate::config::raw;
+use crate::config::read::Said;
+use crate::config::scalar::Text;
+use crate::spec::Launch;
+
+/// How the workers of one app are started.
+pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch> {
+    let env = variables(raw.env.as_ref(), context);
+    let directory = optional(raw.directory.as_ref(), |said| directory(said, context));
+    let run = raw.run.as_ref().and_then(|said| {
+        let path = env.get("PATH").cloned();
+        let program = program::program(&said.value.program, path, raw.directory.as_ref(), context);
+        program.map(|found| (found, said.value.arguments.iter().map(|word| word.0.clone())))
+    });
+    let env_files = files(raw.env_file.as_ref(), context);
+    let identity = identity::identity(raw, context);
+    let mount = optional(raw.mount.as_ref(), |said| mount(said, context));
+    let limits = limits::limits(raw.limits.as_ref(), context);
+    let ((program, called), arguments) = run?;
+    Some(Launch {
+        program,
+        arguments: std::iter::once(called).chain(arguments).collect(),
+        directory: directory?,
+        env,
+        env_files: env_files?,
+        clear_env: raw.clear_env.as_ref().is_none_or(|said| said.value.0),
+        identity: identity?,
+        umask: raw.umask.as_ref().map(|said| said.value.0),
+        nice: raw.nice.as_ref().map(|said| said.value.to()),
+        limits,
+        mount: mount?,
+    })
+}
+
+fn directory(said: &Said<Text>, context: &mut Context<'_>) -> Option<PathBuf> {
+    let path = context.sources.absolute(&said.value.0, &said.at);
+    let shown = path.display();
+    let finding = match context.machine.entry(&path) {
+        Entry::Directory => return Some(path),
+        Entry::Missing => Finding::at(&said.at, format!("there is no directory `{shown}`"))
+            .hint(format!("`mkdir -p {shown}` makes it")),
+        Entry::Hidden => {
+            Finding::at(&said.at, format!("`{shown}` may not be looked at by this user"))
+                .hint("run scgid as a user who may, or open the folders above it")
+        }
+        Entry::File | Entry::Program => {
+            Finding::at(&said.at, format!("`{shown}` is a file, not a directory"))
+                .hint("name the folder it is in")
+        }
+    };
+    context.refuse(finding.of_app())
+}
+
+fn files(said: Option<&Said<OneOrMany<Text>>>, context: &mut Context<'_>) -> Option<Vec<PathBuf>> {
+    let all = said.map_or(&[][..], |said| &said.value.0);
+    let mut file = |said: &Said<Text>| {
+        let path = context.sources.absolute(&said.value.0, &said.at);
+        let shown = path.display();
+        let what = match context.machine.entry(&path) {
+            Entry::File | Entry::Program => return Some(path),
+            Entry::Missing => format!("there is no file `{shown}`"),
+            Entry::Hidden => format!("`{shown}` may not be looked at by this user"),
+            Entry::Directory => format!("`{shown}` is a directory, not a file of variables"),
+        };
+        context.refuse(Finding::at(&said.at, what).hint("one `NAME=value` on each line").of_app())
+    };
+    let found: Vec<Option<PathBuf>> = all.iter().map(&mut file).collect();
+    found.into_iter().collect()
+}
+
+fn variables(
+    said: Option<&Said<Variables>>,
+    context: &mut Context<'_>,
+) -> BTreeMap<String, String> {
+    let all = said.map_or(&[][..], |said| &said.value.0);
+    for (name, _) in all {
+        let finding = if birth::VARIABLES.contains(&name.value.as_str()) {
+            Finding::at(&name.at, format!("`{}` is set by scgid for every worker", name.value))
+                .hint("remove it")
+        } else if name.value.is_empty() || name.value.contains(['=', '\0']) {
+            Finding::at(&name.at, "the name of a variable is not empty and has no `=`")
+                .hint("write `NAME: value`")
+        } else {
+            continue;
+        };
+        context.findings.push(finding);
+    }
+    all.iter().map(|(name, value)| (name.value.clone(), value.0.clone())).collect()
+}
+
+fn mount(said: &Said<Text>, context: &mut Context<'_>) -> Option<String> {
+    let text = &said.value.0;
+    let legal = |c: char| c.is_ascii_graphic() && !"?#%\"\\".contains(c);
+    if let Some(wrong) = text.chars().find(|c| !legal(*c)) {
+        let message = format!("a mount has no `{}`", wrong.escape_default());
+        let hint = "write the path as it reaches the app: decoded, of ASCII letters without spaces";
+        return context.refuse(Finding::at(&said.at, message).hint(hint));
+    }
+    let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
+    let clean = format!("/{}", parts.join("/"));
+    if parts.is_empty() {
+        let finding = Finding::at(&said.at, "an app at `/` is not mounted below anything");
+        return context.refuse(finding.hint("remove the key"));
+    }
+    if *text != clean {
+        let finding = Finding::at(
+            &said.at,
+            "a mount begins with `/`, does not end with it, and has no empty part",
+        );
+        return context.refuse(finding.hint(format!("write `{clean}`")));
+    }
+    Some(clean)
+}

@@ -1,0 +1,125 @@
+//! Where an app listens.
+
+use std::path::PathBuf;
+
+use scgi_protocol::address::{Address, AddressError, UNIX_PATH_MAX_BYTES};
+use scgi_protocol::birth::LISTENERS_MAX;
+
+use super::{Context, clash::Clashes, identity, optional};
+use crate::config::kinds::{Endpoint, Listen};
+use crate::config::problem::Finding;
+use crate::config::raw;
+use crate::config::read::Said;
+use crate::config::scalar::{Mode, Word};
+use crate::config::sources::Where;
+use crate::spec::{ListenAt, ListenSpec, Ownership};
+
+/// All sockets of one app, each of them claimed.
+pub(super) fn all(
+    said: Option<&Said<Listen>>,
+    clashes: &mut Clashes,
+    context: &mut Context<'_>,
+) -> Option<Vec<ListenSpec>> {
+    let said = said?;
+    if said.value.0.len() > LISTENERS_MAX {
+        let message = format!("an app listens on at most {LISTENERS_MAX} sockets");
+        return context.refuse(Finding::at(&said.at, message).hint("make two apps of it"));
+    }
+    let specs: Vec<_> = said.value.0.iter().map(|one| socket(one, clashes, context)).collect();
+    specs.into_iter().collect()
+}
+
+fn socket(
+    said: &Said<raw::ListenAt>,
+    clashes: &mut Clashes,
+    context: &mut Context<'_>,
+) -> Option<ListenSpec> {
+    let raw::ListenAt { address, owner, group, mode, backlog } = &said.value;
+    let Some(address) = address else {
+        let finding = Finding::at(&said.at, "does not say `address`");
+        return context.refuse(finding.hint("write `{address: unix:/run/scgid/APP.sock, …}`"));
+    };
+    let at = place(address, context)?;
+    clashes.claim(at.clone(), &address.at);
+    if !matches!(at, ListenAt::Address(Address::Unix(_))) {
+        let said = owner.as_ref().or(group.as_ref()).map(Said::place);
+        only_unix(said.or_else(|| mode.as_ref().map(Said::place)), context)?;
+    }
+    let ownership = ownership(owner.as_ref(), group.as_ref(), mode.as_ref(), context)?;
+    let backlog = backlog.as_ref().map_or(ListenSpec::DEFAULT_BACKLOG, |said| said.value.to());
+    Some(ListenSpec { at, ownership, backlog })
+}
+
+fn only_unix(said: Option<&Where>, context: &mut Context<'_>) -> Option<()> {
+    let Some(at) = said else { return Some(()) };
+    context.refuse(
+        Finding::at(at, "only the file of a unix socket has an owner, a group and a mode")
+            .hint("remove it, or listen on `unix:PATH`"),
+    )
+}
+
+/// The address or the name of a socket handed over by the service manager.
+fn place(said: &Said<Endpoint>, context: &mut Context<'_>) -> Option<ListenAt> {
+    let text = &said.value.0;
+    let Some(name) = text.strip_prefix("systemd:") else {
+        return address(said, context).map(ListenAt::Address);
+    };
+    let legal = |c: char| c.is_ascii_graphic() && c != ':';
+    if name.is_empty() || name.len() > 255 || !name.chars().all(legal) {
+        let finding = Finding::at(&said.at, "`systemd:` is followed by no name of a socket");
+        return context.refuse(
+            finding.hint("the name is what `FileDescriptorName=` says in the .socket unit"),
+        );
+    }
+    Some(ListenAt::Systemd(name.to_owned()))
+}
+
+/// An address to listen on; a relative path starts from the file's folder.
+pub(super) fn address(said: &Said<Endpoint>, context: &mut Context<'_>) -> Option<Address> {
+    let text = &said.value.0;
+    let parsed = match text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
+        Some(path) => unix(context.sources.absolute(path, &said.at)),
+        None => text.parse(),
+    };
+    let wrong = |why: AddressError| match text.split_once("://") {
+        Some((_, rest)) => Finding::at(&said.at, format!("`{text}` is a URL, not an address"))
+            .hint(format!("write `{rest}`")),
+        None => Finding::at(&said.at, why.to_string()).hint(spelled(&why)),
+    };
+    parsed.map_err(|why| context.findings.push(wrong(why))).ok()
+}
+
+/// The address of a whole path.
+fn unix(path: PathBuf) -> Result<Address, AddressError> {
+    match path.as_os_str().len() {
+        long if long > UNIX_PATH_MAX_BYTES => Err(AddressError::PathTooLong(long)),
+        _ => Ok(Address::Unix(path)),
+    }
+}
+
+/// How to write what could not be understood.
+fn spelled(why: &AddressError) -> String {
+    match why {
+        AddressError::NoPath => "write `unix:/run/scgid/APP.sock`".to_owned(),
+        AddressError::PathTooLong(_) => {
+            "choose a shorter one; `/run/scgid` is made for it".to_owned()
+        }
+        AddressError::BarePath(path) => format!("write `unix:{path}`"),
+        AddressError::BarePort(_, port) => format!("write `127.0.0.1:{port}`"),
+        AddressError::NotAnAddress(_) => {
+            "write `127.0.0.1:4000`, `[::1]:4000` or `unix:/run/scgid/APP.sock`".to_owned()
+        }
+    }
+}
+
+/// Whom the file of a unix socket belongs to.
+pub(super) fn ownership(
+    owner: Option<&Said<Word>>,
+    group: Option<&Said<Word>>,
+    mode: Option<&Said<Mode>>,
+    context: &mut Context<'_>,
+) -> Option<Ownership> {
+    let owner = optional(owner, |said| identity::uid(said, context));
+    let group = optional(group, |said| identity::gid(said, context));
+    Some(Ownership { owner: owner?, group: group?, mode: mode.map(|said| said.value.0) })
+}

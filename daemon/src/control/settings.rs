@@ -1,0 +1,124 @@
+//! An app's settings in the words of the configuration.
+
+use std::time::Duration;
+
+use crate::spec::{
+    AppSpec, Identity, Launch, Limit, ListenSpec, Ready, Resource, Restart, Roll, Sizing, Timing,
+};
+
+/// Settings as they are listed: `key` and value.
+type Settings = Vec<(String, String)>;
+
+/// What an app's configuration says, defaults included; of its environment only the names.
+pub(super) fn of(spec: &AppSpec) -> Settings {
+    // Destructured so that a new key must be given its words here.
+    let AppSpec { name: _, launch, listen, sizing, concurrency, timing, restart, roll } = spec;
+    let mut settings = Settings::new();
+    let mut put = |key: &str, value: String| settings.push((key.to_owned(), value));
+    put("listen", listen.iter().map(place).collect::<Vec<_>>().join(", "));
+    put_sizing(&mut put, sizing);
+    put("concurrency", concurrency.to_string());
+    put_launch(&mut put, launch);
+    put_timing(&mut put, timing);
+    let Restart { budget, period, backoff_first, backoff_max, give_up } = restart;
+    put("restart.budget", budget.to_string());
+    put("restart.period", span(*period));
+    put("restart.backoff.first", span(*backoff_first));
+    put("restart.backoff.max", span(*backoff_max));
+    put("restart.give_up", give_up.to_string());
+    let Roll { surge } = roll;
+    put("roll.surge", surge.to_string());
+    settings
+}
+
+fn place(listen: &ListenSpec) -> String {
+    listen.at.to_string()
+}
+
+fn put_sizing(put: &mut impl FnMut(&str, String), sizing: &Sizing) {
+    if sizing.is_fixed() {
+        return put("workers", sizing.max().to_string());
+    }
+    put("workers.min", sizing.min().to_string());
+    put("workers.max", sizing.max().to_string());
+    put("workers.spare", sizing.spare().to_string());
+    put("workers.idle_timeout", span(sizing.idle_timeout()));
+}
+
+fn put_launch(put: &mut impl FnMut(&str, String), launch: &Launch) {
+    let Launch { program: _, arguments: _, directory, env, env_files, clear_env, .. } = launch;
+    let Launch { identity, umask, nice, limits, mount, .. } = launch;
+    if let Some(directory) = directory {
+        put("directory", directory.display().to_string());
+    }
+    if !env.is_empty() {
+        let names: Vec<&str> = env.keys().map(String::as_str).collect();
+        put("env", format!("{} (values are not shown)", names.join(", ")));
+    }
+    for file in env_files {
+        put("env_file", file.display().to_string());
+    }
+    put("clear_env", clear_env.to_string());
+    if let Some(mount) = mount {
+        put("mount", mount.clone());
+    }
+    if let Some(identity) = identity {
+        put_identity(put, identity);
+    }
+    if let Some(umask) = umask {
+        put("umask", format!("{umask:04o}"));
+    }
+    if let Some(nice) = nice {
+        put("nice", nice.to_string());
+    }
+    for (resource, limit) in limits {
+        put(&format!("limits.{}", word(*resource)), bounds(*limit));
+    }
+}
+
+fn put_identity(put: &mut impl FnMut(&str, String), identity: &Identity) {
+    let Identity { uid, gid, groups, login } = identity;
+    match login {
+        Some((name, _)) => put("user", format!("{name} ({uid})")),
+        None => put("user", uid.to_string()),
+    }
+    put("group", gid.to_string());
+    if !groups.is_empty() {
+        put("groups", groups.iter().map(u32::to_string).collect::<Vec<_>>().join(", "));
+    }
+}
+
+fn put_timing(put: &mut impl FnMut(&str, String), timing: &Timing) {
+    let Timing { ready, start_timeout, stop_timeout, stop_signal } = timing;
+    match ready {
+        Ready::Notify => put("ready", "notify".to_owned()),
+        Ready::After(pause) => put("ready.after", span(*pause)),
+    }
+    put("start_timeout", span(*start_timeout));
+    put("stop_timeout", span(*stop_timeout));
+    put("stop_signal", stop_signal.as_str().to_owned());
+}
+
+fn bounds(limit: Limit) -> String {
+    let word = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
+    let Limit { soft, hard } = limit;
+    if soft == hard { word(soft) } else { format!("{} (up to {})", word(soft), word(hard)) }
+}
+
+fn word(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Nofile => "nofile",
+        Resource::Nproc => "nproc",
+        Resource::As => "as",
+        Resource::Core => "core",
+        Resource::Cpu => "cpu",
+        Resource::Data => "data",
+        Resource::Fsize => "fsize",
+        Resource::Memlock => "memlock",
+        Resource::Stack => "stack",
+    }
+}
+
+fn span(time: Duration) -> String {
+    humantime::format_duration(time).to_string()
+}

@@ -1,0 +1,88 @@
+//! The daemon as a whole: its status, its configuration, its end.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use scgi_protocol::control::{Operation, Status, Verb};
+
+use super::door::{Peer, Right};
+use super::operations::{Asked, accept};
+use super::problem::Refused;
+use super::{Room, view};
+use crate::shell::handle::Ask;
+use crate::supervisor::Order;
+
+/// The daemon and a line for every app.
+#[utoipa::path(get, path = "/v1/status", responses(
+    (status = 200, description = "how everything is", body = Status),
+))]
+pub(super) async fn status(State(room): State<Arc<Room>>) -> Json<Status> {
+    Json(Status { daemon: view::daemon(&room), apps: view::apps(&room.state) })
+}
+
+/// The configuration as it was written, for those who may act: it says what may be secret, such as
+/// the values of `env`.
+#[utoipa::path(get, path = "/v1/config",
+    params(("If-None-Match" = Option<String>, Header, description = "an `ETag` that is known")),
+    responses(
+        (status = 200, description = "the configuration", body = String,
+            content_type = "application/yaml", headers(("ETag" = String))),
+        (status = 304, description = "it is the known one"),
+    )
+)]
+pub(super) async fn config(
+    State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let facts = room.facts();
+    facts.door.admit(peer, Right::Act)?;
+    let tag = etag(&facts.text);
+    let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+    if known.is_some_and(|known| is_known(&tag, known)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
+    }
+    let media_type = "application/yaml".to_owned();
+    Ok(([(ETAG, tag), (CONTENT_TYPE, media_type)], facts.text.clone()).into_response())
+}
+
+/// Reads the configuration again and takes it over.
+#[utoipa::path(post, path = "/v1/site/reload", responses(
+    (status = 202, description = "accepted", body = Operation, headers(("Location" = String))),
+    (status = 422, description = "the configuration has problems; nothing has changed",
+        body = scgi_protocol::control::Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn reload_site(
+    State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
+) -> Result<Response, Refused> {
+    accept(&room, peer, Asked { ask: Ask::Reload, verb: Verb::Apply, app: None }).await
+}
+
+/// Ends the daemon and all its workers, in order; asked again, it hurries.
+#[utoipa::path(post, path = "/v1/shutdown", responses(
+    (status = 202, description = "accepted", body = Operation, headers(("Location" = String))),
+))]
+pub(super) async fn shutdown(
+    State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
+) -> Result<Response, Refused> {
+    let ask = Ask::Order(Order::Shutdown);
+    accept(&room, peer, Asked { ask, verb: Verb::Shutdown, app: None }).await
+}
+
+/// A tag that is the same for the same text, for as long as this program is.
+fn etag(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("\"{:016x}\"", hasher.finish())
+}
+
+fn is_known(tag: &str, known: &str) -> bool {
+    known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
+}

@@ -1,0 +1,8 @@
+//! The control API as its clients see it.
+
+mod orders;
+mod reading;
+mod refusals;
+mod socket;
+mod streams;
+mod world;

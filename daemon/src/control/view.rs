@@ -1,0 +1,206 @@
+//! What the daemon knows, in the words of the contract.
+//!
+//! Three sources meet here: what the loop last posted, what the pages say at this moment, and the
+//! journal. None of them is waited for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use scgi_protocol::control::{
+    App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Trouble, Wish,
+    Worker,
+};
+use scgi_protocol::name::{AppName, WorkerId};
+use scgi_protocol::page::Serving;
+
+use super::{ControlState, Room, SiteFacts, settings};
+use crate::journal::Start;
+use crate::scoreboard::{Living, worker_state};
+use crate::supervisor::{LifeView, Moment, OperationView, PoolView, Role, TroubleView, WorkerView};
+
+/// How many of a dead worker's last lines are evidence.
+const EVIDENCE: usize = 3;
+
+/// How many apps that are not well are named.
+const NAMED: usize = 8;
+
+/// How many events and lines are shown with an app.
+const RECENT: usize = 10;
+
+/// The daemon itself.
+pub(super) fn daemon(room: &Room) -> DaemonInfo {
+    let facts = room.facts();
+    let SiteFacts { config, text: _, metrics, door: _ } = &*facts;
+    DaemonInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        since: room.state.clock.wall(Moment::START),
+        config: config.clone(),
+        stopping: room.state.board.is_stopping(),
+        metrics: metrics.clone(),
+    }
+}
+
+/// All apps, each in one line.
+pub(super) fn apps(state: &ControlState) -> Vec<App> {
+    let depths = state.queues.all();
+    let line = |(name, pool): (&AppName, &_)| {
+        app(state, name, pool, depths.get(name).map(|depth| depth.waiting))
+    };
+    state.board.pools().iter().map(|(name, pool)| line((name, &**pool))).collect()
+}
+
+/// One app with all that is known of it.
+pub(super) fn detail(state: &ControlState, name: &AppName, pool: &PoolView) -> AppDetail {
+    let queue = state.queues.waiting(name).map(|depth| depth.waiting);
+    let spec = pool.spec.as_deref();
+    let events = state.journal.events(Start::Last(RECENT), Some(name), RECENT).entries;
+    let log = state.journal.lines(Start::Last(RECENT), name, RECENT).entries;
+    AppDetail {
+        app: app(state, name, pool, queue),
+        run: spec.map(|spec| run(&spec.launch)).unwrap_or_default(),
+        settings: spec.map(settings::of).unwrap_or_default(),
+        workers_now: workers(state, name, pool, queue.unwrap_or(0)),
+        events: events.iter().map(|event| (**event).clone()).collect(),
+        log: log.iter().map(|line| (**line).clone()).collect(),
+    }
+}
+
+/// An operation.
+pub(super) fn operation(state: &ControlState, view: &OperationView) -> Operation {
+    let OperationView { id, verb, app, state: how, progress, since, ended, reason } = view.clone();
+    let wall = |moment| state.clock.wall(moment);
+    let (since, ended) = (wall(since), ended.map(wall));
+    let meanwhile = |line: &LogLine| line.at >= since && ended.is_none_or(|ended| line.at <= ended);
+    let (mut evidence, mut next) = (Vec::new(), None);
+    if how == OperationState::Failed {
+        let said = app.as_ref().map(|app| last_words(state, app, meanwhile));
+        evidence = said.unwrap_or_default();
+        next =
+            Some(app.as_ref().map_or_else(|| next_of_site(state), |app| next_of_app(state, app)));
+    }
+    Operation { id, verb, app, state: how, progress, since, ended, reason, evidence, next }
+}
+
+/// What a person can do after an operation of an app has failed: what the app itself needs.
+fn next_of_app(state: &ControlState, name: &AppName) -> String {
+    let Some(pool) = state.board.pool(name) else {
+        return format!("`scgictl events {name}` shows what happened");
+    };
+    let next = pool.trouble.as_ref().map(|trouble| trouble.next.clone());
+    next.filter(|next| !next.is_empty())
+        .unwrap_or_else(|| format!("`scgictl describe {name}` shows its last events and lines"))
+}
+
+/// What a person can do after an operation of the site has failed: look at what is not well.
+fn next_of_site(state: &ControlState) -> String {
+    let pools = state.board.pools();
+    let unwell = pools.iter().filter(|(_, pool)| pool.wish == Wish::Run && !pool.state.is_well());
+    let names: Vec<&str> = unwell.map(|(name, _)| name.as_str()).collect();
+    match names.len() {
+        0 => "`scgictl events` shows what happened".to_owned(),
+        count @ ..=NAMED => {
+            let is = if count == 1 { "is" } else { "are" };
+            format!("{} {is} not well; `scgictl status` says why", names.join(", "))
+        }
+        count => {
+            let (named, more) = (names[..NAMED].join(", "), count - NAMED);
+            format!("{named} and {more} more are not well; `scgictl status` says why")
+        }
+    }
+}
+
+fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>) -> App {
+    let living = living(state, name);
+    let serving = pool.workers.iter().filter(|worker| is_serving(worker));
+    let serving: Vec<&Living> = serving.filter_map(|worker| living.get(&worker.id)).collect();
+    let waiting = queue.unwrap_or(0);
+    App {
+        name: name.clone(),
+        state: pool.state,
+        wish: pool.wish,
+        workers: pool.seats,
+        generation: pool.generation,
+        busy: serving.iter().map(|one| u32::from(one.busy(waiting))).sum(),
+        silent: u16::try_from(serving.iter().filter(|one| one.is_silent()).count())
+            .unwrap_or(u16::MAX),
+        capacity: serving.iter().map(|one| u32::from(one.capacity())).sum(),
+        queue,
+        requests: state.scoreboard.totals(name).ended,
+        restarts: pool.restarts,
+        since: state.clock.wall(pool.since),
+        listen: pool.spec.iter().flat_map(|spec| &spec.listen).map(|l| l.at.to_string()).collect(),
+        trouble: pool.trouble.as_ref().map(|trouble| told(state, name, trouble)),
+        operation: pool.operation,
+    }
+}
+
+/// The worker answers requests of the app, in nobody's place.
+fn is_serving(worker: &WorkerView) -> bool {
+    worker.life == LifeView::Serving && worker.role == Role::App
+}
+
+fn told(state: &ControlState, name: &AppName, trouble: &TroubleView) -> Trouble {
+    let TroubleView { cause, next, retry_at } = trouble.clone();
+    let evidence = last_words(state, name, |_| true);
+    Trouble { cause, evidence, next, retry_at: retry_at.map(|moment| state.clock.wall(moment)) }
+}
+
+/// The last words of the app's worker that died last, as far as a line of its fits.
+fn last_words(
+    state: &ControlState,
+    name: &AppName,
+    fits: impl Fn(&LogLine) -> bool,
+) -> Vec<String> {
+    let pool = state.board.pool(name);
+    let living: BTreeSet<WorkerId> =
+        pool.iter().flat_map(|pool| &pool.workers).map(|worker| worker.id).collect();
+    let of_the_dead = |line: &LogLine| !living.contains(&line.worker) && fits(line);
+    state.journal.last_words(name, of_the_dead, EVIDENCE)
+}
+
+fn workers(state: &ControlState, name: &AppName, pool: &PoolView, waiting: u32) -> Vec<Worker> {
+    let living = living(state, name);
+    let mut views: Vec<&WorkerView> = pool.workers.iter().collect();
+    views.sort_by_key(|view| (view.seat, view.id));
+    views.into_iter().map(|view| worker(state, view, living.get(&view.id), waiting)).collect()
+}
+
+fn worker(
+    state: &ControlState,
+    view: &WorkerView,
+    living: Option<&Living>,
+    waiting: u32,
+) -> Worker {
+    let WorkerView { id, seat, generation, pid, role, life, since, status } = view.clone();
+    let now_ns = state.clock.monotonic_ns();
+    let current = living.map(Living::serving).unwrap_or_default();
+    Worker {
+        seat,
+        id,
+        generation,
+        pid,
+        state: worker_state(life, living, waiting),
+        relief: role == Role::Relief,
+        since: state.clock.wall(since),
+        requests: state.scoreboard.served(id),
+        status,
+        current: current.into_iter().map(|request| shown(request, now_ns)).collect(),
+    }
+}
+
+fn shown(request: Serving, now_ns: u64) -> CurrentRequest {
+    let Serving { since_ns, phase, method, uri } = request;
+    let for_ms = now_ns.saturating_sub(since_ns) / 1_000_000;
+    CurrentRequest { method, uri, phase: phase.as_str().to_owned(), for_ms }
+}
+
+fn living(state: &ControlState, name: &AppName) -> BTreeMap<WorkerId, Living> {
+    state.scoreboard.living(name).into_iter().map(|living| (living.worker, living)).collect()
+}
+
+/// The program with its arguments, under the path it was found at.
+fn run(launch: &crate::spec::Launch) -> Vec<String> {
+    let program = launch.program.display().to_string();
+    let arguments = launch.arguments.iter().skip(1).cloned();
+    std::iter::once(program).chain(arguments).collect()
+}

@@ -1,0 +1,158 @@
+//! What the daemon orders its launcher to start, handed over in a sealed piece of memory.
+//!
+//! Both sides are the same program, so the form (JSON) is nobody else's business. A pipe would do
+//! as well, were it not that a pipe can be full and a writer would have to wait.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
+
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use scgi_protocol::birth::Birth;
+use serde::{Deserialize, Serialize};
+
+use crate::spec::Launch;
+
+/// Longest order in bytes. The kernel takes at most 2 MiB of arguments and environment (execve(2)).
+const MAX_BYTES: u64 = 8 << 20;
+
+/// One worker to start: how, and under which circumstances.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaunchOrder {
+    /// The program, its surroundings, identity and limits.
+    pub launch: Launch,
+    /// What the worker finds when it is born.
+    pub birth: Birth,
+}
+
+/// Why an order could not be handed over.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// It cannot be spelled; a path in it is not UTF-8.
+    #[error("cannot write it down")]
+    Spell(#[source] serde_json::Error),
+    /// There is no memory for it.
+    #[error("cannot get sealed memory for it")]
+    Memory(#[source] io::Error),
+    /// It cannot be read.
+    #[error("cannot read it")]
+    Read(#[source] io::Error),
+    /// It is longer than any order is.
+    #[error("it is longer than {MAX_BYTES} bytes")]
+    TooLong,
+    /// It does not make sense.
+    #[error("it does not make sense")]
+    Senseless(#[source] serde_json::Error),
+}
+
+impl LaunchOrder {
+    /// Writes the order into sealed memory, closed on exec until it is given its number.
+    ///
+    /// # Errors
+    ///
+    /// [`OrderError::Spell`], [`OrderError::Memory`].
+    pub fn to_memfd(&self) -> Result<OwnedFd, OrderError> {
+        let text = serde_json::to_vec(self).map_err(OrderError::Spell)?;
+        sealed(&text).map_err(OrderError::Memory)
+    }
+
+    /// Reads an order.
+    ///
+    /// # Errors
+    ///
+    /// [`OrderError::Read`], [`OrderError::TooLong`], [`OrderError::Senseless`].
+    pub(super) fn from_file(mut file: &File) -> Result<Self, OrderError> {
+        let mut text = Vec::new();
+        // The position is shared with the descriptor the daemon wrote through: it stands at the end.
+        file.rewind().map_err(OrderError::Read)?;
+        file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(OrderError::Read)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(OrderError::TooLong);
+        }
+        serde_json::from_slice(&text).map_err(OrderError::Senseless)
+    }
+}
+
+fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create("scgid-launch", flags)?);
+    file.write_all(text)?;
+    let seals = SealFlag::F_SEAL_WRITE
+        | SealFlag::F_SEAL_GROW
+        | SealFlag::F_SEAL_SHRINK
+        | SealFlag::F_SEAL_SEAL;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+    Ok(file.into())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use scgi_protocol::name::{Generation, Seat, WorkerId};
+
+    use super::*;
+
+    pub(in crate::launch) fn order(program: &str) -> LaunchOrder {
+        LaunchOrder {
+            launch: Launch {
+                program: program.into(),
+                arguments: vec![program.into(), "--verbose".into()],
+                directory: None,
+                env: BTreeMap::new(),
+                env_files: Vec::new(),
+                clear_env: true,
+                identity: None,
+                umask: None,
+                nice: None,
+                limits: BTreeMap::new(),
+                mount: None,
+            },
+            birth: Birth {
+                app: "blog".parse().unwrap(),
+                seat: Seat(2),
+                worker: WorkerId(77),
+                generation: Generation(3),
+                mount: Some("/blog".into()),
+                concurrency: 1,
+                page_fd: Some(5),
+                notify_socket: Some("/run/scgid/notify.sock".into()),
+                watchdog: Some(Duration::from_secs(10)),
+                listeners: vec!["tcp-0".into(), "unix-1".into()],
+            },
+        }
+    }
+
+    #[test]
+    fn an_order_arrives_as_it_was_given() {
+        let order = order("/bin/true");
+
+        let memory = File::from(order.to_memfd().unwrap());
+
+        assert_eq!(LaunchOrder::from_file(&memory).unwrap(), order);
+    }
+
+    #[test]
+    fn an_order_cannot_be_altered_on_the_way() {
+        let mut memory = File::from(order("/bin/true").to_memfd().unwrap());
+
+        memory.rewind().unwrap();
+
+        assert!(memory.write_all(b"{}").is_err());
+        assert!(memory.set_len(0).is_err());
+    }
+
+    #[test]
+    fn what_is_not_an_order_is_an_error() {
+        for text in ["", "{}", "null", "{\"launch\": 1}"] {
+            let memory = File::from(sealed(text.as_bytes()).unwrap());
+            let read = LaunchOrder::from_file(&memory);
+            assert!(matches!(read, Err(OrderError::Senseless(_))), "{text}: {read:?}");
+        }
+        let long = tempfile::tempfile().unwrap();
+        long.set_len(MAX_BYTES + 1).unwrap();
+        assert!(matches!(LaunchOrder::from_file(&long), Err(OrderError::TooLong)));
+    }
+}

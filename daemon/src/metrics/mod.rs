@@ -1,0 +1,105 @@
+//! How the daemon is seen by Prometheus, by whoever probes its health, and in its log.
+//!
+//! ```text
+//! supervisor ─Note─▶ tell: log line + count ─┐
+//! board, scoreboard, queues ──────────────────┴─▶ render ─▶ /metrics
+//! ```
+//!
+//! A scrape never asks the loop: it reads what the loop last published, and the pages the workers
+//! write. [`names`] is the catalogue; `traffic` reads the apps, `site` and `process` the daemon,
+//! `notes` tells, `samples` writes text, [`serve()`] answers over HTTP.
+
+pub mod names;
+mod notes;
+mod process;
+mod samples;
+mod serve;
+mod site;
+mod traffic;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use notes::{Count, Tallies};
+use process::Usage;
+use samples::Samples;
+pub use serve::{Door, Pulse, serve};
+use site::Site;
+
+use crate::scoreboard::Scoreboard;
+use crate::shell::backlog::Queues;
+use crate::shell::board::Board;
+use crate::supervisor::Note;
+
+/// What is read at a scrape.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// What the loop last published.
+    pub board: Board,
+    /// What the workers counted.
+    pub scoreboard: Scoreboard,
+    /// Who waits at the listeners.
+    pub queues: Queues,
+}
+
+/// The metrics. Clones are handles of the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    sources: Sources,
+    site: Site,
+    tallies: Arc<Mutex<Tallies>>,
+}
+
+impl Metrics {
+    /// Metrics of a daemon that started at `started`, which is also when its configuration was
+    /// first read.
+    pub fn new(sources: Sources, started: SystemTime) -> Self {
+        Self { sources, site: Site::new(started), tallies: Arc::default() }
+    }
+
+    /// Logs and counts what the supervisor tells.
+    pub fn tell(&self, note: &Note) {
+        match notes::log(note) {
+            Some(Count::Operation(verb, result)) => {
+                self.site.count_operation(verb.as_str(), result);
+            }
+            Some(Count::App(app, count)) => self.tallies().add(app, count),
+            None => {}
+        }
+    }
+
+    /// The configuration was read again and taken over.
+    pub fn reload_succeeded(&self, at: SystemTime) {
+        self.site.reload_succeeded(at);
+    }
+
+    /// The configuration was read again and refused; the one before it is in force.
+    pub fn reload_failed(&self) {
+        self.site.reload_failed();
+    }
+
+    /// Everything, as text for Prometheus.
+    ///
+    /// Takes some milliseconds with a thousand apps: not for the thread of the loop.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        let tallies = self.tallies().clone();
+        let rows = traffic::rows(&self.sources, &tallies);
+        for (family, read) in &traffic::FAMILIES {
+            let mut samples = Samples::of(family, &mut text);
+            rows.iter().for_each(|row| read(row, &mut samples));
+        }
+        self.site.write(&mut text);
+        Usage::now().write(&mut text);
+        text
+    }
+
+    fn tallies(&self) -> MutexGuard<'_, Tallies> {
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod dashboard_tests;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,243 @@
+//! The daemon's whole life: the order in which it starts, and its farewell.
+//!
+//! ```text
+//! inherited sockets ▶ runtime directory ▶ control socket ▶ metrics ▶ site ▶ loop ▶ farewell
+//! ```
+//!
+//! What the daemon needs for itself must be had before the first app is touched; what an app needs
+//! and cannot have is that app's trouble alone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use scgi_protocol::address::Address;
+use scgi_protocol::control::OperationState;
+use scgi_protocol::name::OperationId;
+use scgi_protocol::notice::{Notice, Voice};
+use tokio::sync::{oneshot, watch};
+
+use crate::config::Loaded;
+use crate::control::{self, ControlState};
+use crate::journal::{Bounds, Journal};
+use crate::metrics::{self, Metrics, Pulse, Sources};
+use crate::scoreboard::Scoreboard;
+use crate::shell::backlog::Queues;
+use crate::shell::bind::{BindError, SocketFile, bind};
+use crate::shell::board::Board;
+use crate::shell::clock::Clock;
+use crate::shell::handle::Handle;
+use crate::shell::{self, Listeners, Shared, Shell, Start};
+use crate::spec::{Limit, ListenSpec, MetricsSpec, Ownership, Site};
+
+/// The longest the service manager is kept waiting for the word that the site is up.
+const READY_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Accept queue of the daemon's own sockets.
+const OWN_BACKLOG: u16 = 128;
+
+/// What to run.
+#[derive(Debug)]
+pub struct Run {
+    /// The site.
+    pub loaded: Loaded,
+    /// The file it was read from, for a reload.
+    pub config: Option<PathBuf>,
+}
+
+/// Why the daemon could not run. No worker was started.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The control socket could not be opened.
+    #[error("cannot open the control socket `{}`", path.display())]
+    Control {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: BindError,
+    },
+    /// The metrics' listener could not be opened.
+    #[error("cannot open the metrics' listener; choose another with `metrics: {{listen: …}}`")]
+    Metrics(#[source] BindError),
+    /// The kernel refused something the loop cannot do without.
+    #[error("cannot get {what}")]
+    Loop {
+        /// What.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Runs the site until somebody asks the daemon to leave. `beside` is run beside it, and is
+/// dropped when the daemon ends.
+///
+/// # Errors
+///
+/// [`RunError`], before the first worker is started.
+pub fn run<F>(run: Run, beside: impl FnOnce(Shared) -> F) -> Result<(), RunError>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    // First of all: these descriptors are known by their numbers.
+    let listeners = Listeners::inherit();
+    let nofile = raise_descriptor_limit();
+    shell::adopt_orphans().map_err(|source| needs("what workers leave behind", source.into()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|source| needs("a runtime", source))?;
+    runtime.block_on(live(run, listeners, nofile, beside))
+}
+
+async fn live<F>(
+    run: Run,
+    listeners: Listeners,
+    nofile: Option<Limit>,
+    beside: impl FnOnce(Shared) -> F,
+) -> Result<(), RunError>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let Run { loaded, config } = run;
+    let doors = Doors::open(&loaded.site)?;
+    let shared = shared();
+    let (handle, questions) = Handle::new();
+    let text = shell::reload::text(&loaded);
+    let (facts, facts_seen) =
+        watch::channel(shell::reload::facts(&loaded.site, config.as_deref(), text));
+    let notify_socket = runtime_directory(&loaded.site).join("notify.sock");
+    let start = Start {
+        shared: shared.clone(),
+        listeners,
+        notify_socket,
+        nofile,
+        questions,
+        facts,
+        config,
+    };
+    let mut shell = Shell::new(start).map_err(|source| needs("the loop's sockets", source))?;
+
+    let control = ControlState {
+        handle,
+        board: shared.board.clone(),
+        journal: shared.journal.clone(),
+        scoreboard: shared.scoreboard.clone(),
+        queues: shared.queues.clone(),
+        clock: shared.clock.clone(),
+        facts: facts_seen,
+    };
+    let (leave, left) = oneshot::channel::<()>();
+    let Doors { control: door, control_file, metrics: metrics_door } = doors;
+    let serving = tokio::spawn(control::serve(door, control, async {
+        // The sender is dropped at the latest when the daemon ends.
+        let _ = left.await;
+    }));
+    if let Some((door, _)) = metrics_door {
+        tokio::spawn(metrics::serve(door, shared.metrics.clone(), shared.pulse.clone()));
+    }
+    tokio::spawn(report_ready(shared.board.clone()));
+    let beside = tokio::spawn(beside(shared));
+
+    shell.begin(loaded);
+    shell.run().await;
+
+    beside.abort();
+    drop(leave);
+    // Those who wait for the daemon's end hear of it before their connection does.
+    let _ = serving.await;
+    drop(control_file);
+    Ok(())
+}
+
+fn needs(what: &'static str, source: io::Error) -> RunError {
+    RunError::Loop { what, source }
+}
+
+fn shared() -> Shared {
+    let clock = Clock::start();
+    let (board, scoreboard, queues) = (Board::default(), Scoreboard::default(), Queues::new());
+    let sources =
+        Sources { board: board.clone(), scoreboard: scoreboard.clone(), queues: queues.clone() };
+    let metrics = Metrics::new(sources, clock.wall_now());
+    let journal = Journal::new(Bounds::default());
+    Shared { clock, board, journal, scoreboard, queues, metrics, pulse: Pulse::default() }
+}
+
+/// Where the daemon keeps its sockets: beside the control socket.
+fn runtime_directory(site: &Site) -> &Path {
+    site.control.socket.parent().unwrap_or_else(|| Path::new("/"))
+}
+
+/// The daemon's own listeners.
+struct Doors {
+    control: tokio::net::UnixListener,
+    control_file: Option<SocketFile>,
+    metrics: Option<(metrics::Door, Option<SocketFile>)>,
+}
+
+impl Doors {
+    fn open(site: &Site) -> Result<Self, RunError> {
+        let path = &site.control.socket;
+        let refused = |source| RunError::Control { path: path.clone(), source };
+        let address = Address::Unix(path.clone());
+        let (fd, control_file) =
+            bind(&address, site.control.ownership, OWN_BACKLOG).map_err(refused)?;
+        let control = unix_listener(fd).map_err(|source| needs("the control socket", source))?;
+        let metrics = site.metrics.as_ref().map(open_metrics).transpose()?;
+        Ok(Self { control, control_file, metrics })
+    }
+}
+
+fn open_metrics(spec: &MetricsSpec) -> Result<(metrics::Door, Option<SocketFile>), RunError> {
+    let (fd, file) = bind(&spec.listen, Ownership::default(), ListenSpec::DEFAULT_BACKLOG)
+        .map_err(RunError::Metrics)?;
+    let door = match spec.listen {
+        Address::Unix(_) => unix_listener(fd).map(metrics::Door::Unix),
+        Address::Tcp(_) => tcp_listener(fd).map(metrics::Door::Tcp),
+    };
+    let door = door.map_err(|source| needs("the metrics' listener", source))?;
+    Ok((door, file))
+}
+
+fn unix_listener(fd: OwnedFd) -> io::Result<tokio::net::UnixListener> {
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true)?;
+    tokio::net::UnixListener::from_std(listener)
+}
+
+fn tcp_listener(fd: OwnedFd) -> io::Result<tokio::net::TcpListener> {
+    let listener = std::net::TcpListener::from(fd);
+    listener.set_nonblocking(true)?;
+    tokio::net::TcpListener::from_std(listener)
+}
+
+/// Allows this process as many descriptors as it may have. Workers get the limit as it was, which
+/// is returned; `None` if it stays.
+fn raise_descriptor_limit() -> Option<Limit> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
+    Some(Limit { soft: Some(soft), hard: Some(hard) })
+}
+
+/// Tells the service manager, if there is one, that the site is up: once every app serves or is
+/// known not to.
+async fn report_ready(board: Board) {
+    let Ok(name) = std::env::var("NOTIFY_SOCKET") else { return };
+    let mut changes = board.changes();
+    let first = || board.operation(OperationId(1)).map(|operation| operation.state);
+    let settled = async {
+        while first().is_none_or(|state| state == OperationState::Running) {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    // Late is better than never: an app that takes for ever must not fail the whole site.
+    let _ = tokio::time::timeout(READY_PATIENCE, settled).await;
+    let said = Voice::to(&name).and_then(|voice| voice.say(&Notice::ready()));
+    if let Err(error) = said {
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, "service manager not told that the site is up");
+    }
+}

@@ -1,0 +1,490 @@
+//! The scoreboard: what every living worker has counted, and the totals of the dead.
+//!
+//! ```text
+//! seat ─▶ living: page + the last report seen ─retire─▶ the app's totals + the worker's last words
+//! ```
+//!
+//! A worker writes its page at will, and it may lie or be torn down at any time. So a number is
+//! taken from a page only if it is ahead of what was seen before: no total ever goes back. Locks
+//! are held for as long as it takes to copy words out of memory; nothing here asks the loop, the
+//! kernel or a worker, and nothing decides.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use scgi_protocol::control::WorkerState;
+use scgi_protocol::name::{AppName, Seat, WorkerId};
+use scgi_protocol::page::{Page, Report, Serving, State};
+
+use crate::supervisor::LifeView;
+
+/// The scoreboard. Clones are handles of the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Scoreboard {
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    apps: BTreeMap<AppName, Score>,
+    /// Whose worker it is, for every living one.
+    owners: BTreeMap<WorkerId, AppName>,
+}
+
+/// What one app has counted.
+#[derive(Debug, Default)]
+struct Score {
+    dead: Report,
+    living: BTreeMap<WorkerId, Seen>,
+    starts: u64,
+    saturated: Duration,
+}
+
+/// A living worker and how far its numbers were when last looked at.
+#[derive(Debug)]
+struct Seen {
+    living: Living,
+    last: Report,
+}
+
+/// A worker that is not retired, and the page it writes.
+#[derive(Clone, Debug)]
+pub struct Living {
+    /// Its number.
+    pub worker: WorkerId,
+    /// Its seat.
+    pub seat: Seat,
+    /// Where it writes what it is doing.
+    pub page: Arc<Page>,
+    /// How many requests at once it may serve, as the configuration says; at least 1.
+    pub concurrency: u16,
+}
+
+impl Scoreboard {
+    /// Begins to keep an app's score; one that is kept already goes on where it is.
+    pub fn add_app(&self, app: &AppName) {
+        self.lock().apps.entry(app.clone()).or_default();
+    }
+
+    /// Forgets an app, its totals and its workers.
+    pub fn remove_app(&self, app: &AppName) {
+        let mut kept = self.lock();
+        kept.apps.remove(app);
+        kept.owners.retain(|_, owner| owner != app);
+    }
+
+    /// A worker of `app` was born. An app that was not added is.
+    pub fn seat(&self, app: &AppName, living: Living) {
+        let mut kept = self.lock();
+        let worker = living.worker;
+        kept.retire(worker);
+        kept.owners.insert(worker, app.clone());
+        let seen = Seen { living, last: Report::default() };
+        let score = kept.apps.entry(app.clone()).or_default();
+        score.living.insert(worker, seen);
+        score.starts += 1;
+    }
+
+    /// A worker is no more: its numbers go to the totals of its app.
+    ///
+    /// Returns its last report and its last words, that is the requests it took with it, oldest
+    /// first; `None` if it was not seated, or its app was removed.
+    pub fn retire(&self, worker: WorkerId) -> Option<(Report, Vec<Serving>)> {
+        let (living, last) = self.lock().retire(worker)?;
+        Some((last, living.page.serving()))
+    }
+
+    /// What the app's workers have counted, dead and living together; zeros for an unknown app.
+    ///
+    /// Never goes back while the app is kept, whatever its workers write.
+    pub fn totals(&self, app: &AppName) -> Report {
+        let mut kept = self.lock();
+        let Some(score) = kept.apps.get_mut(app) else { return Report::default() };
+        let living = score.living.values_mut();
+        living.fold(score.dead, |sum, seen| sum.plus(seen.look()))
+    }
+
+    /// How many requests a living worker has ended; `None` if it keeps no page, or is not known.
+    pub fn served(&self, worker: WorkerId) -> Option<u64> {
+        let mut kept = self.lock();
+        let app = kept.owners.get(&worker)?.clone();
+        let seen = kept.apps.get_mut(&app)?.living.get_mut(&worker)?;
+        (!seen.living.is_silent()).then(|| seen.look().ended)
+    }
+
+    /// The app's living workers, by number.
+    pub fn living(&self, app: &AppName) -> Vec<Living> {
+        let kept = self.lock();
+        let Some(score) = kept.apps.get(app) else { return Vec::new() };
+        score.living.values().map(|seen| seen.living.clone()).collect()
+    }
+
+    /// How many workers were born to the app, all together.
+    pub fn starts(&self, app: &AppName) -> u64 {
+        self.lock().apps.get(app).map_or(0, |score| score.starts)
+    }
+
+    /// Counts time in which every serving worker of the app was busy.
+    pub fn add_saturated(&self, app: &AppName, time: Duration) {
+        if let Some(score) = self.lock().apps.get_mut(app) {
+            score.saturated = score.saturated.saturating_add(time);
+        }
+    }
+
+    /// How long every serving worker of the app was busy, all together.
+    pub fn saturated(&self, app: &AppName) -> Duration {
+        self.lock().apps.get(app).map_or(Duration::ZERO, |score| score.saturated)
+    }
+
+    /// For each of the workers in `serving`: how long it has been without a request, or `None` if
+    /// it has no room for another one; what the supervisor wants to know of a pool.
+    ///
+    /// `quiet` is for how long nobody has waited in the queues of the app's listeners, zero while
+    /// somebody does. It speaks for workers that keep no page: one of them that had room would
+    /// have accepted who waits.
+    pub fn load(
+        &self,
+        app: &AppName,
+        serving: &[WorkerId],
+        now_ns: u64,
+        quiet: Duration,
+    ) -> BTreeMap<WorkerId, Option<Duration>> {
+        let kept = self.lock();
+        let Some(score) = kept.apps.get(app) else { return BTreeMap::new() };
+        let seen = serving.iter().filter_map(|worker| score.living.get(worker));
+        seen.map(|seen| (seen.living.worker, seen.living.idle(now_ns, quiet))).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn retire(&mut self, worker: WorkerId) -> Option<(Living, Report)> {
+        let app = self.owners.remove(&worker)?;
+        let score = self.apps.get_mut(&app)?;
+        let mut seen = score.living.remove(&worker)?;
+        score.dead = score.dead.plus(seen.look());
+        Some((seen.living, seen.last))
+    }
+}
+
+impl Seen {
+    /// Reads the page; a number that went back stays where it was.
+    fn look(&mut self) -> &Report {
+        self.last = self.living.page.report().not_before(&self.last);
+        &self.last
+    }
+}
+
+impl Living {
+    /// The worker has written nothing: a program that does not know of the page.
+    pub fn is_silent(&self) -> bool {
+        self.page.state() == State::Silent
+    }
+
+    /// For how many requests at once it has room: what it says within what the configuration
+    /// allows, and all of that for a worker that says nothing.
+    pub fn capacity(&self) -> u16 {
+        let most = self.concurrency.max(1);
+        if self.is_silent() { most } else { self.page.capacity(most) }
+    }
+
+    /// Requests it is serving, at most its capacity; 0 for a worker that says nothing.
+    pub fn in_flight(&self) -> u16 {
+        self.page.in_flight(self.capacity())
+    }
+
+    /// There is no room for another request, while `waiting` connections wait to be accepted.
+    ///
+    /// Those speak for a worker that keeps no page: if it had room, it would accept them.
+    pub fn is_full(&self, waiting: u32) -> bool {
+        match self.page.state() {
+            State::Silent => waiting > 0,
+            State::Accepting => self.in_flight() >= self.capacity(),
+            State::Draining => true,
+        }
+    }
+
+    /// Requests it is serving, at most its capacity; a worker that keeps no page is taken to serve
+    /// none or all it can, as [`Self::is_full`] says.
+    pub fn busy(&self, waiting: u32) -> u16 {
+        if self.is_silent() && self.is_full(waiting) {
+            return self.capacity();
+        }
+        self.in_flight()
+    }
+
+    /// Since when it serves no request, in nanoseconds of `CLOCK_MONOTONIC`; `None` if it serves
+    /// one or says nothing.
+    pub fn idle_since(&self, now_ns: u64) -> Option<u64> {
+        self.page.idle_since(now_ns)
+    }
+
+    /// The requests it is serving, oldest first.
+    pub fn serving(&self) -> Vec<Serving> {
+        self.page.serving()
+    }
+
+    fn idle(&self, now_ns: u64, quiet: Duration) -> Option<Duration> {
+        if self.is_full(quiet.is_zero().into()) {
+            return None;
+        }
+        if self.is_silent() {
+            return Some(quiet);
+        }
+        let since = self.idle_since(now_ns).unwrap_or(now_ns);
+        Some(Duration::from_nanos(now_ns.saturating_sub(since)))
+    }
+}
+
+/// How a worker is, as a person would say it, while `waiting` connections wait to be accepted.
+///
+/// Without `living`, that is while it is not seated, a serving worker counts as idle.
+pub fn worker_state(life: LifeView, living: Option<&Living>, waiting: u32) -> WorkerState {
+    match life {
+        LifeView::Starting => WorkerState::Starting,
+        LifeView::Serving if living.is_some_and(|living| living.is_full(waiting)) => {
+            WorkerState::Busy
+        }
+        LifeView::Serving => WorkerState::Idle,
+        LifeView::Draining => WorkerState::Draining,
+        LifeView::Killed => WorkerState::Killed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use proptest::prelude::*;
+    use scgi_protocol::page::layout::BYTES;
+    use scgi_protocol::page::report::End;
+
+    use super::*;
+
+    fn app(name: &str) -> AppName {
+        name.parse().unwrap()
+    }
+
+    /// Seats a worker and gives what it writes with: its page, and the memory behind it.
+    fn born(board: &Scoreboard, app: &AppName, worker: u64, concurrency: u16) -> (Arc<Page>, File) {
+        let (page, fd) = Page::create().unwrap();
+        let page = Arc::new(page);
+        let (worker, seat) = (WorkerId(worker), Seat(0));
+        board.seat(app, Living { worker, seat, page: Arc::clone(&page), concurrency });
+        (page, File::from(fd))
+    }
+
+    fn ended(page: &Page, times: u64) {
+        for at in 0..times {
+            page.begin(0, at + 1, b"GET", b"/");
+            page.count(&End { status: 200, ..End::default() });
+            page.free(0);
+        }
+    }
+
+    #[test]
+    fn what_the_dead_counted_stays_in_the_totals() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (first, _memory) = born(&board, &shop, 1, 1);
+        let (second, _memory) = born(&board, &shop, 2, 1);
+        ended(&first, 3);
+        ended(&second, 4);
+
+        let (report, _) = board.retire(WorkerId(1)).unwrap();
+
+        assert_eq!(report.ended, 3);
+        assert_eq!(board.totals(&shop).ended, 7);
+        assert!(board.retire(WorkerId(1)).is_none());
+        assert_eq!(board.totals(&shop).ended, 7);
+    }
+
+    #[test]
+    fn the_last_words_of_a_worker_are_the_requests_it_took_with_it() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (page, _memory) = born(&board, &shop, 1, 2);
+        page.begin(1, 20, b"POST", b"/pay");
+        page.begin(0, 10, b"GET", b"/cart");
+
+        let (_, words) = board.retire(WorkerId(1)).unwrap();
+
+        let uris: Vec<_> = words.iter().map(|request| request.uri.as_str()).collect();
+        assert_eq!(uris, ["/cart", "/pay"]);
+    }
+
+    #[test]
+    fn a_removed_app_takes_its_counters_with_it() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (page, _memory) = born(&board, &shop, 1, 1);
+        ended(&page, 3);
+        board.add_saturated(&shop, Duration::from_secs(1));
+
+        board.remove_app(&shop);
+
+        assert!(board.retire(WorkerId(1)).is_none());
+        board.add_app(&shop);
+        assert_eq!(board.totals(&shop), Report::default());
+        assert_eq!(board.saturated(&shop), Duration::ZERO);
+        assert!(board.living(&shop).is_empty());
+    }
+
+    #[test]
+    fn adding_an_app_again_forgets_nothing() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (page, _memory) = born(&board, &shop, 1, 1);
+        ended(&page, 3);
+
+        board.add_app(&shop);
+
+        assert_eq!(board.totals(&shop).ended, 3);
+    }
+
+    #[test]
+    fn a_worker_with_room_is_idle_and_one_without_is_not() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (idle, _memory) = born(&board, &shop, 1, 1);
+        idle.set_state(State::Accepting, 1);
+        idle.set_idle_since(1_000);
+        let (full, _memory) = born(&board, &shop, 2, 1);
+        full.set_state(State::Accepting, 1);
+        full.begin(0, 1, b"GET", b"/");
+        let (half, _memory) = born(&board, &shop, 3, 2);
+        half.set_state(State::Accepting, 2);
+        half.begin(0, 1, b"GET", b"/");
+        let (leaving, _memory) = born(&board, &shop, 4, 1);
+        leaving.set_state(State::Draining, 1);
+        let ids = [1, 2, 3, 4, 99].map(WorkerId);
+
+        let load = board.load(&shop, &ids, 5_000, Duration::from_secs(9));
+
+        let room = |idle_ns| Some(Duration::from_nanos(idle_ns));
+        let expected = [(1, room(4_000)), (2, None), (3, room(0)), (4, None)];
+        assert_eq!(load, expected.map(|(id, idle)| (WorkerId(id), idle)).into());
+    }
+
+    #[test]
+    fn only_the_workers_that_are_asked_about_are_part_of_the_load() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let _first = born(&board, &shop, 1, 1);
+        let _second = born(&board, &shop, 2, 1);
+
+        let load = board.load(&shop, &[WorkerId(2)], 1, Duration::from_secs(1));
+
+        assert_eq!(load.into_keys().collect::<Vec<_>>(), [WorkerId(2)]);
+    }
+
+    #[test]
+    fn the_queue_speaks_for_a_worker_that_keeps_no_page() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let _silent = born(&board, &shop, 1, 4);
+        let idle = |quiet| board.load(&shop, &[WorkerId(1)], 9, quiet)[&WorkerId(1)];
+
+        assert_eq!(idle(Duration::from_secs(7)), Some(Duration::from_secs(7)));
+        assert_eq!(idle(Duration::ZERO), None);
+        assert_eq!(board.living(&shop)[0].capacity(), 4);
+        assert_eq!(board.served(WorkerId(1)), None);
+    }
+
+    #[test]
+    fn a_worker_that_keeps_a_page_is_known_by_what_it_served() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (page, _memory) = born(&board, &shop, 1, 1);
+        page.set_state(State::Accepting, 1);
+        ended(&page, 2);
+
+        assert_eq!(board.served(WorkerId(1)), Some(2));
+        assert_eq!(board.served(WorkerId(2)), None);
+    }
+
+    #[test]
+    fn a_serving_worker_is_busy_when_it_has_no_room() {
+        let (board, shop) = (Scoreboard::default(), app("shop"));
+        let (page, _memory) = born(&board, &shop, 1, 1);
+        let (_silent, _memory) = born(&board, &shop, 2, 3);
+        page.set_state(State::Accepting, 1);
+        let state = |at: usize, waiting| {
+            worker_state(LifeView::Serving, Some(&board.living(&shop)[at]), waiting)
+        };
+
+        assert_eq!((state(0, 9), state(1, 0)), (WorkerState::Idle, WorkerState::Idle));
+        page.begin(0, 1, b"GET", b"/");
+        assert_eq!((state(0, 0), state(1, 9)), (WorkerState::Busy, WorkerState::Busy));
+        assert_eq!(board.living(&shop)[1].busy(9), 3);
+        assert_eq!(worker_state(LifeView::Killed, None, 9), WorkerState::Killed);
+        assert_eq!(board.starts(&shop), 2);
+    }
+
+    /// What can happen to a scoreboard, lies included.
+    #[derive(Clone, Debug)]
+    enum Deed {
+        Born,
+        Retire(usize),
+        Write { worker: usize, word: u64, value: u64 },
+        Look,
+    }
+
+    fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+        let value = prop_oneof![Just(0), Just(u64::MAX), 0..100_u64, any::<u64>()];
+        let words = BYTES as u64 / 8;
+        let write = (any::<usize>(), 0..words, value);
+        let deed = prop_oneof![
+            1 => Just(Deed::Born),
+            1 => any::<usize>().prop_map(Deed::Retire),
+            6 => write.prop_map(|(worker, word, value)| Deed::Write { worker, word, value }),
+            2 => Just(Deed::Look),
+        ];
+        proptest::collection::vec(deed, 1..80)
+    }
+
+    proptest! {
+        #[test]
+        fn totals_never_go_back_whatever_the_workers_write(deeds in deeds()) {
+            let (board, shop) = (Scoreboard::default(), app("shop"));
+            let mut workers = vec![(WorkerId(0), born(&board, &shop, 0, 1))];
+            let mut before = board.totals(&shop);
+            for (at, deed) in (1..).zip(deeds) {
+                match deed {
+                    Deed::Born => workers.push((WorkerId(at), born(&board, &shop, at, 1))),
+                    Deed::Retire(which) if workers.len() > 1 => {
+                        let (worker, _) = workers.swap_remove(which % workers.len());
+                        prop_assert!(board.retire(worker).is_some());
+                    }
+                    Deed::Retire(_) => {}
+                    Deed::Write { worker, word, value } => {
+                        let (_, (_, memory)) = &workers[worker % workers.len()];
+                        memory.write_all_at(&value.to_ne_bytes(), word * 8).unwrap();
+                    }
+                    Deed::Look => drop(board.living(&shop)),
+                }
+                let after = board.totals(&shop);
+                prop_assert_eq!(after.not_before(&before), after);
+                before = after;
+            }
+        }
+
+        #[test]
+        fn nothing_a_page_says_leaves_the_bounds_of_its_worker(
+            words in proptest::collection::vec((0..BYTES as u64 / 8, any::<u64>()), 0..40),
+            concurrency in 0..5_u16,
+        ) {
+            let (board, shop) = (Scoreboard::default(), app("shop"));
+            let (_page, memory) = born(&board, &shop, 1, concurrency);
+            for (word, value) in words {
+                memory.write_all_at(&value.to_ne_bytes(), word * 8).unwrap();
+            }
+
+            let living = &board.living(&shop)[0];
+            let most = concurrency.max(1);
+            prop_assert!((1..=most).contains(&living.capacity()));
+            prop_assert!(living.in_flight() <= most);
+            prop_assert!(living.idle_since(1_000).is_none_or(|since| since <= 1_000));
+            let load = board.load(&shop, &[WorkerId(1)], 1_000, Duration::ZERO);
+            let idle = load[&WorkerId(1)].unwrap_or_default();
+            prop_assert!(idle <= Duration::from_nanos(1_000));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What is asked of the loop: prepared and accepted, or refused with words.
+
+use scgi_protocol::control::{Scale, Wish};
+use scgi_protocol::name::{AppName, OperationId};
+use tokio::sync::oneshot;
+
+use super::Shell;
+use super::handle::{Ask, Refusal};
+use crate::supervisor::{AppOrder, Event, Order};
+use crate::words::in_words;
+
+/// Where an answer goes.
+pub(super) type Answer = oneshot::Sender<Result<OperationId, Refusal>>;
+
+impl Shell {
+    /// Answers a question. What was accepted is done before it is answered, so that who asks next
+    /// finds the operation posted.
+    pub(super) fn asked(&mut self, ask: Ask, answer: Answer) {
+        let fact = match ask {
+            Ask::Order(Order::Shutdown) => Ok(self.leave()),
+            Ask::Order(_) | Ask::Reload if self.stopping => Err(Refusal::Stopping),
+            Ask::Reload => return self.read_config(Some(answer)),
+            Ask::Order(Order::App { app, what }) => self.accept(app, what),
+        };
+        let now = self.shared.clock.now();
+        let reply = fact.map(|fact| {
+            self.turn(fact, now);
+            self.last_operation
+        });
+        // Who asked may have gone; what was asked is done all the same.
+        let _ = answer.send(reply);
+    }
+
+    /// The daemon is asked to leave.
+    pub(super) fn leave(&mut self) -> Event {
+        self.stopping = true;
+        self.shared.board.post_stopping();
+        Event::Order { order: Order::Shutdown, operation: self.next_operation() }
+    }
+
+    pub(super) fn next_operation(&mut self) -> OperationId {
+        self.last_operation = self.last_operation.next();
+        self.last_operation
+    }
+
+    /// Prepares what an order needs, or says why it cannot be.
+    fn accept(&mut self, app: AppName, what: AppOrder) -> Result<Event, Refusal> {
+        self.is_sensible(&app, what)?;
+        let order = Order::App { app, what };
+        if let Some(other) = self.supervisor.conflict(&order) {
+            return Err(Refusal::Conflict(other));
+        }
+        if let Order::App { app, what: AppOrder::Start } = &order {
+            self.open(app)?;
+        }
+        Ok(Event::Order { order, operation: self.next_operation() })
+    }
+
+    fn is_sensible(&self, app: &AppName, what: AppOrder) -> Result<(), Refusal> {
+        let Some(wish) = self.supervisor.wish(app) else {
+            let view = self.shared.board.pool(app);
+            let why = view.and_then(|view| Some(view.trouble.as_ref()?.cause.clone()));
+            return Err(match why {
+                None => Refusal::NoSuchApp(app.clone()),
+                Some(why) => Refusal::Unprepared(format!(
+                    "app `{app}` could not be prepared: {why}; mend it, then `scgictl reload`"
+                )),
+            });
+        };
+        match (what, wish) {
+            (AppOrder::Scale(Scale::To(0)), _) => Err(Refusal::Senseless(format!(
+                "no app has 0 workers; `scgictl stop {app}` stops it, `scgictl scale {app} min=0` \
+                 lets it sleep until somebody asks"
+            ))),
+            (AppOrder::Restart | AppOrder::Reload | AppOrder::Retry, Wish::Stop) => {
+                Err(Refusal::Senseless(format!(
+                    "app `{app}` is stopped; `scgictl start {app}` starts it"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Opens an app's listeners; those that are open stay so.
+    fn open(&mut self, app: &AppName) -> Result<(), Refusal> {
+        let Some(spec) = self.supervisor.spec(app) else { return Ok(()) };
+        let prepared = self.hands.listeners.prepare(spec);
+        let prepared = prepared.map_err(|error| Refusal::Unprepared(in_words(&error)))?;
+        self.hands.listeners.install(prepared);
+        self.hands.relist(app);
+        Ok(())
+    }
+}

@@ -1,0 +1,257 @@
+//! The listening sockets of all apps: prepared, held, handed down, released.
+//!
+//! The daemon alone binds them. They outlive every worker and every roll; a listener goes only
+//! when its app does, or when its app is stopped or listens elsewhere.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use scgi_protocol::inherit;
+use scgi_protocol::name::AppName;
+
+use super::backlog::{Inode, cut_short};
+use super::bind::{BindError, SocketFile, bind, resize_queue};
+use crate::spec::{AppSpec, ListenAt, ListenSpec};
+
+/// The listening sockets of all apps.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    held: BTreeMap<AppName, Vec<Held>>,
+    /// What the service manager handed over, by name.
+    inherited: BTreeMap<String, OwnedFd>,
+    /// The longest accept queue that was asked for.
+    longest_queue: u16,
+}
+
+/// One open listener.
+#[derive(Debug)]
+struct Held {
+    spec: ListenSpec,
+    fd: OwnedFd,
+    /// Removes the socket's file when the last listener of that address is released.
+    file: Option<Arc<SocketFile>>,
+}
+
+impl Held {
+    /// The same socket by another spec: it differs in the file's owner or mode or in the backlog.
+    fn again(&self, spec: &ListenSpec) -> Result<Self, BindError> {
+        let fd = self
+            .fd
+            .try_clone()
+            .map_err(|source| BindError::Again { address: spec.at.clone(), source })?;
+        Ok(Self { spec: spec.clone(), fd, file: self.file.clone() })
+    }
+
+    /// Makes a socket that is in use what its spec says.
+    fn retune(&self, app: &AppName) {
+        let owned = self.file.as_ref().map_or(Ok(()), |file| file.own(self.spec.ownership));
+        if let Err(error) = owned.and_then(|()| resize_queue(&self.fd, self.spec.backlog)) {
+            let (address, error) = (&self.spec.at, &error as &dyn std::error::Error);
+            tracing::error!(%app, %address, error, "listener in use is left as it was");
+        }
+    }
+}
+
+/// Listeners that were opened and belong to nobody yet. Dropping them closes them again.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    app: AppName,
+    opened: Vec<Held>,
+}
+
+impl Listeners {
+    /// Takes what the service manager handed over, as sd_listen_fds(3) describes.
+    ///
+    /// Must be called before the process opens descriptors of its own.
+    pub fn inherit() -> Self {
+        let text = |name| std::env::var(name).ok();
+        let ours = text("LISTEN_PID").and_then(|pid| pid.parse().ok()) == Some(std::process::id());
+        let count = text("LISTEN_FDS").and_then(|n| n.parse::<i32>().ok()).filter(|_| ours);
+        let names = text("LISTEN_FDNAMES").unwrap_or_default();
+        let numbers = 3..3 + count.unwrap_or(0).clamp(0, 1024);
+        let names = names.split(':').map(str::to_owned).chain(std::iter::repeat("unknown".into()));
+        let taken = numbers.zip(names).filter_map(|(number, name)| {
+            let fd = inherit::take(number).map_err(|error| {
+                tracing::warn!(
+                    number,
+                    error = &error as &dyn std::error::Error,
+                    "descriptor announced by the service manager is not open"
+                );
+            });
+            Some((name, fd.ok()?))
+        });
+        Self { inherited: taken.collect(), ..Self::default() }
+    }
+
+    /// Opens those listeners of `spec` that are not open yet.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`] for the first that could not be opened; then none is.
+    pub(super) fn prepare(&self, spec: &AppSpec) -> Result<Prepared, BindError> {
+        let held = self.held.get(&spec.name).map(Vec::as_slice).unwrap_or_default();
+        let missing = spec.listen.iter().filter(|wanted| held.iter().all(|h| h.spec != **wanted));
+        let open = |wanted: &ListenSpec| match held.iter().find(|h| h.spec.at == wanted.at) {
+            Some(same) => same.again(wanted),
+            None => self.open(&spec.name, wanted),
+        };
+        let opened: Result<_, _> = missing.map(open).collect();
+        Ok(Prepared { app: spec.name.clone(), opened: opened? })
+    }
+
+    fn open(&self, app: &AppName, spec: &ListenSpec) -> Result<Held, BindError> {
+        let others = self.held.iter().filter(|(other, _)| *other != app);
+        let mut theirs = others.filter(|(_, held)| held.iter().any(|h| h.spec.at == spec.at));
+        if let Some((other, _)) = theirs.next() {
+            return Err(BindError::OtherApp { address: spec.at.clone(), app: other.clone() });
+        }
+        let (fd, file) = match &spec.at {
+            ListenAt::Address(address) => bind(address, spec.ownership, spec.backlog)?,
+            ListenAt::Systemd(name) => (self.inherited(name)?, None),
+        };
+        Ok(Held { spec: spec.clone(), fd, file: file.map(Arc::new) })
+    }
+
+    fn inherited(&self, name: &str) -> Result<OwnedFd, BindError> {
+        let dup = self.inherited.get(name).and_then(|fd| fd.try_clone().ok());
+        dup.ok_or_else(|| BindError::NotInherited {
+            name: name.to_owned(),
+            had: self.inherited.keys().cloned().collect(),
+        })
+    }
+
+    /// Takes prepared listeners over.
+    pub(super) fn install(&mut self, prepared: Prepared) {
+        let Prepared { app, opened } = prepared;
+        for listener in &opened {
+            self.warn_of_short_queue(&app, &listener.spec);
+        }
+        let held = self.held.entry(app.clone()).or_default();
+        for listener in opened {
+            if held.iter().any(|other| other.spec.at == listener.spec.at) {
+                listener.retune(&app);
+            }
+            held.push(listener);
+        }
+    }
+
+    /// Warns of a kernel that cuts accept queues short; once for each length beyond those before.
+    fn warn_of_short_queue(&mut self, app: &AppName, spec: &ListenSpec) {
+        if spec.backlog <= self.longest_queue {
+            return;
+        }
+        self.longest_queue = spec.backlog;
+        if let Some(warning) = cut_short(spec.backlog) {
+            tracing::warn!(%app, address = %spec.at, warning, "accept queue is shorter than asked");
+        }
+    }
+
+    /// Closes the listeners of `app`, save those that `keep` speaks of.
+    pub(super) fn release(&mut self, app: &AppName, keep: Option<&AppSpec>) {
+        let Some(held) = self.held.get_mut(app) else { return };
+        held.retain(|listener| keep.is_some_and(|spec| spec.listen.contains(&listener.spec)));
+        if held.is_empty() {
+            self.held.remove(app);
+        }
+    }
+
+    /// The listeners of `spec` in its order; those that are not open are left out.
+    pub(super) fn of(&self, spec: &AppSpec) -> Vec<BorrowedFd<'_>> {
+        let held = self.held.get(&spec.name).map(Vec::as_slice).unwrap_or_default();
+        let find = |wanted: &ListenSpec| held.iter().find(|listener| listener.spec == *wanted);
+        spec.listen.iter().filter_map(find).map(|listener| listener.fd.as_fd()).collect()
+    }
+
+    /// All open listeners of `app`.
+    pub(super) fn all(&self, app: &AppName) -> Vec<BorrowedFd<'_>> {
+        self.held.get(app).into_iter().flatten().map(|listener| listener.fd.as_fd()).collect()
+    }
+
+    /// The kernel's names of all open listeners of `app`.
+    pub(super) fn inodes(&self, app: &AppName) -> Vec<Inode> {
+        self.all(app).into_iter().filter_map(|fd| Inode::of(fd).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixStream;
+    use std::path::Path;
+
+    use scgi_protocol::address::Address;
+
+    use super::*;
+    use crate::config;
+    use crate::spec::Ownership;
+
+    /// An app called `name` that listens at `path` with `mode`.
+    fn app(name: &str, path: &Path, mode: u32) -> AppSpec {
+        let text = format!("apps: {{{name}: {{run: [/bin/true], listen: 'unix:/x'}}}}");
+        let site = config::load_text("test.yaml", &text).unwrap().site;
+        let mut spec = (**site.apps.values().next().unwrap()).clone();
+        spec.listen = vec![ListenSpec {
+            at: ListenAt::Address(Address::Unix(path.to_owned())),
+            ownership: Ownership { mode: Some(mode), ..Ownership::default() },
+            backlog: 16,
+        }];
+        spec
+    }
+
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().mode() & 0o777
+    }
+
+    #[test]
+    fn a_listener_in_use_gets_another_mode_and_stays_the_same_socket() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let (before, after) = (app("blog", &path, 0o600), app("blog", &path, 0o660));
+        let mut listeners = Listeners::default();
+        listeners.install(listeners.prepare(&before).unwrap());
+        let inode = listeners.inodes(&before.name);
+
+        listeners.install(listeners.prepare(&after).unwrap());
+        listeners.release(&after.name, Some(&after));
+
+        assert_eq!(mode(&path), 0o660);
+        assert_eq!(listeners.inodes(&after.name), inode);
+        assert!(UnixStream::connect(&path).is_ok());
+        listeners.release(&after.name, None);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn what_was_prepared_and_not_taken_over_is_undone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listeners = Listeners::default();
+
+        drop(listeners.prepare(&app("blog", &path, 0o600)).unwrap());
+
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn an_address_of_another_app_is_refused_with_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let mut listeners = Listeners::default();
+        listeners.install(listeners.prepare(&app("blog", &path, 0o600)).unwrap());
+
+        let refused = listeners.prepare(&app("shop", &path, 0o600)).unwrap_err();
+
+        assert!(refused.to_string().contains("belongs to app `blog`"), "{refused}");
+    }
+
+    #[test]
+    fn a_socket_the_service_manager_did_not_hand_over_is_refused_with_what_it_did() {
+        let mut spec = app("blog", Path::new("/x"), 0o600);
+        spec.listen[0].at = ListenAt::Systemd("web".into());
+
+        let refused = Listeners::default().prepare(&spec).unwrap_err();
+
+        assert!(refused.to_string().ends_with("it handed over none"), "{refused}");
+    }
+}

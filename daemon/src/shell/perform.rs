@@ -1,0 +1,213 @@
+//! Does what the core decides: the only file that performs actions.
+//!
+//! An action's outcome is a fact, returned at once or heard of later. Nothing here decides.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal as Kernel;
+use scgi_protocol::name::{AppName, WorkerId};
+
+use super::backlog::Queues;
+use super::clock::Clock;
+use super::listeners::Listeners;
+use super::output::Output;
+use super::reap::{self, To};
+use super::spawn::{Status, Surroundings, spawn};
+use super::strays;
+use super::wake::{Wake, is_somebody_there};
+use crate::journal::Journal;
+use crate::metrics::Metrics;
+use crate::scoreboard::{Living, Scoreboard};
+use crate::spec::{AppSpec, StopSignal};
+use crate::supervisor::{
+    About, Action, Event, Exit, Load, Moment, Note, Pid, Signal, Spawn, Supervisor,
+};
+use crate::words::in_words;
+
+/// What the daemon acts with.
+#[derive(Debug)]
+pub(super) struct Hands {
+    pub(super) clock: Clock,
+    pub(super) listeners: Listeners,
+    pub(super) wake: Wake,
+    pub(super) output: Output,
+    pub(super) scoreboard: Scoreboard,
+    pub(super) queues: Queues,
+    pub(super) journal: Journal,
+    pub(super) metrics: Metrics,
+    pub(super) surroundings: Surroundings,
+    /// Workers that have a process.
+    pub(super) born: BTreeMap<Pid, Process>,
+    /// What was last seen of each app's traffic.
+    pub(super) traffic: BTreeMap<AppName, Traffic>,
+    pub(super) exit: bool,
+}
+
+/// A worker's process.
+#[derive(Debug)]
+pub(super) struct Process {
+    worker: WorkerId,
+    status: Status,
+}
+
+/// What was last seen of an app's traffic.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// When somebody last waited.
+    arrival: Moment,
+    /// When every worker was last seen busy, if they were at the last look.
+    saturated: Option<Moment>,
+}
+
+impl Hands {
+    /// Performs `action`. What comes of it at once is returned.
+    pub(super) fn perform(
+        &mut self,
+        action: Action,
+        supervisor: &Supervisor,
+        now: Moment,
+    ) -> Option<Event> {
+        match action {
+            Action::Spawn(order) => return Some(self.spawn(&order)),
+            Action::Signal { pid, signal: Signal::Kill } => {
+                reap::signal(pid, Kernel::SIGKILL, To::Group);
+            }
+            Action::Signal { pid, signal: Signal::Stop(signal) } => {
+                reap::signal(pid, kernel(signal), To::Process);
+            }
+            Action::Forget { worker } => self.forget(worker),
+            Action::Watch { app } => self.wake.arm(&app, &self.listeners.all(&app)),
+            Action::Sample { app } => return Some(self.look(app, supervisor, now)),
+            Action::Release { app, keep } => self.release(&app, keep.as_deref()),
+            Action::Tell(note) => self.tell(&note, now),
+            Action::Exit => self.exit = true,
+        }
+        None
+    }
+
+    /// Looks at an app's pool.
+    pub(super) fn look(&mut self, app: AppName, supervisor: &Supervisor, now: Moment) -> Event {
+        let somebody = is_somebody_there(&self.listeners.all(&app));
+        let depth = self.queues.waiting(&app).filter(|_| somebody);
+        let waiting = depth.map_or_else(|| u32::from(somebody), |depth| depth.waiting.max(1));
+        let traffic = self.traffic.entry(app.clone()).or_default();
+        if somebody {
+            traffic.arrival = now;
+        }
+        let quiet = now.since(traffic.arrival);
+        let serving = supervisor.serving(&app);
+        let idle = self.scoreboard.load(&app, &serving, self.clock.monotonic_ns(), quiet);
+        let saturated = !idle.is_empty() && idle.values().all(Option::is_none);
+        let before = std::mem::replace(&mut traffic.saturated, saturated.then_some(now));
+        // A saturated pool is looked at again soon; after a longer time nobody knows.
+        let between = before.map(|before| now.since(before)).filter(|time| *time <= LOOKED_LATELY);
+        if let Some(between) = between.filter(|_| saturated) {
+            self.scoreboard.add_saturated(&app, between);
+        }
+        Event::Load { app, load: Load { waiting, idle } }
+    }
+
+    /// A connection arrived at an app that was watched.
+    pub(super) fn arrived(&mut self, app: &AppName, now: Moment) {
+        self.traffic.entry(app.clone()).or_default().arrival = now;
+    }
+
+    /// A child was buried: what the core should know of it, if it was a worker.
+    pub(super) fn buried(&mut self, pid: Pid, exit: Exit) -> Option<Event> {
+        let process = self.born.remove(&pid)?;
+        self.output.drain(process.worker);
+        let served = self.scoreboard.served(process.worker);
+        Some(Event::Exited { pid, exit, served, words: process.status.words() })
+    }
+
+    /// Kills what dead workers left behind.
+    pub(super) fn kill_strays(&self) {
+        let pids: BTreeSet<_> = self.born.keys().copied().collect();
+        let living: BTreeSet<_> = self.born.values().map(|process| process.worker).collect();
+        strays::kill(&pids, &living);
+    }
+
+    /// Tells the kernel's names of an app's listeners to whoever asks for their queues.
+    pub(super) fn relist(&mut self, app: &AppName) {
+        self.queues.set(app, self.listeners.inodes(app));
+    }
+
+    fn spawn(&mut self, order: &Spawn) -> Event {
+        let worker = order.worker;
+        let listeners = self.listeners.of(&order.app);
+        let born = match spawn(order, &listeners, &self.surroundings) {
+            Ok(born) => born,
+            Err(error) => return Event::NotSpawned { worker, error: in_words(&error) },
+        };
+        let living = Living {
+            worker,
+            seat: order.seat,
+            page: Arc::new(born.page),
+            concurrency: order.app.concurrency,
+        };
+        self.scoreboard.seat(&order.app.name, living);
+        let about = About {
+            app: order.app.name.clone(),
+            seat: order.seat,
+            worker,
+            generation: order.generation,
+            role: order.role,
+        };
+        if let Err(error) = self.output.collect(&about, born.pipes) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(app = %about.app, %worker, error, "output is not collected");
+        }
+        self.born.insert(born.pid, Process { worker, status: born.status });
+        Event::Spawned { worker, pid: born.pid }
+    }
+
+    fn forget(&mut self, worker: WorkerId) {
+        if let Some((_, serving)) = self.scoreboard.retire(worker) {
+            for request in serving {
+                let (method, uri) = (request.method, request.uri);
+                tracing::warn!(%worker, method, uri, "request lost with its worker");
+            }
+        }
+        self.output.finish(worker);
+    }
+
+    fn release(&mut self, app: &AppName, keep: Option<&AppSpec>) {
+        self.wake.disarm(&self.listeners.all(app));
+        self.listeners.release(app, keep);
+        if keep.is_some() {
+            // The core may be waiting for a connection; being told of one too many does no harm.
+            self.wake.arm(app, &self.listeners.all(app));
+        }
+        self.relist(app);
+    }
+
+    fn tell(&mut self, note: &Note, now: Moment) {
+        self.journal.tell(note, self.clock.wall(now));
+        self.metrics.tell(note);
+        if let Note::Removed { app } = note {
+            self.scoreboard.remove_app(app);
+            self.output.forget(app);
+            self.traffic.remove(app);
+        }
+    }
+}
+
+fn kernel(signal: StopSignal) -> Kernel {
+    match signal {
+        StopSignal::Term => Kernel::SIGTERM,
+        StopSignal::Int => Kernel::SIGINT,
+        StopSignal::Quit => Kernel::SIGQUIT,
+        StopSignal::Hup => Kernel::SIGHUP,
+        StopSignal::Usr1 => Kernel::SIGUSR1,
+        StopSignal::Usr2 => Kernel::SIGUSR2,
+    }
+}
+
+/// The longest time between two looks for which a pool that was saturated at both is taken to have
+/// been so in between.
+const LOOKED_LATELY: Duration = Duration::from_secs(1);
+
+/// The longest the loop sleeps: its sign of life has to be renewed.
+pub(super) const PULSE: Duration = Duration::from_secs(5);

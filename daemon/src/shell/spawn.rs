@@ -1,0 +1,246 @@
+//! Starts workers: posix_spawn of `scgid launch`, which prepares itself and becomes the app.
+//!
+//! The daemon never forks: whatever its size, starting a worker costs it the same, and nothing of
+//! it is shared with what runs between fork and exec. What the worker finds is laid out by its
+//! descriptors' numbers:
+//!
+//! ```text
+//! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ page │ kept log ends │ order │ status
+//! ```
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::SigSet;
+use nix::unistd::{Pid as Process, pipe2};
+use scgi_protocol::birth::{Birth, LISTEN_FDS_START};
+use scgi_protocol::page::Page;
+
+use super::output::Pipes;
+use crate::launch::{self, LaunchOrder, OrderError, WORDS_MAX_BYTES};
+use crate::spec::{AppSpec, Launch, Limit, Resource};
+use crate::supervisor::{Pid, Role, Spawn};
+
+/// This program's own file, whatever became of its name.
+const OURSELVES: &str = "/proc/self/exe";
+
+/// Why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SpawnError {
+    /// There is no listener for it.
+    #[error("it has no listener")]
+    NoListener,
+    /// The kernel has no memory, descriptor or process left.
+    #[error("cannot get {0} for it")]
+    Resource(&'static str, #[source] io::Error),
+    /// The launcher's order could not be written.
+    #[error("cannot write its launch order")]
+    Order(#[source] OrderError),
+}
+
+/// A worker's process and the daemon's ends of what connects them.
+#[derive(Debug)]
+pub(super) struct Born {
+    /// Its process.
+    pub(super) pid: Pid,
+    /// The memory in which it writes what it is doing.
+    pub(super) page: Page,
+    /// What it writes to its standard output and error.
+    pub(super) pipes: Pipes,
+    /// Where the launcher says why it failed.
+    pub(super) status: Status,
+}
+
+/// What all workers have in common.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Where they say their notices.
+    pub(super) notify_socket: PathBuf,
+    /// How many descriptors they may have if nothing else is said.
+    pub(super) nofile: Option<Limit>,
+}
+
+/// Starts a worker on `listeners`.
+///
+/// # Errors
+///
+/// [`SpawnError`]; no process has come to be.
+pub(super) fn spawn(
+    spawn: &Spawn,
+    listeners: &[BorrowedFd<'_>],
+    surroundings: &Surroundings,
+) -> Result<Born, SpawnError> {
+    let first = listeners.first().ok_or(SpawnError::NoListener)?;
+    let (page, page_fd) = Page::create().map_err(|e| SpawnError::Resource("a page", e))?;
+    let [stdout, stderr, status] = [pipe()?, pipe()?, pipe()?];
+
+    let mut layout = Layout::default();
+    layout.put(0, first.as_fd());
+    layout.put(1, stdout.write.as_fd());
+    layout.put(2, stderr.write.as_fd());
+    layout.next = LISTEN_FDS_START;
+    for listener in listeners {
+        layout.append(listener.as_fd());
+    }
+    let page_number = layout.append(page_fd.as_fd());
+    layout.append(stdout.read.as_fd());
+    layout.append(stderr.read.as_fd());
+    let order = LaunchOrder {
+        launch: what(spawn, surroundings),
+        birth: birth(spawn, listeners.len(), page_number, &surroundings.notify_socket),
+    };
+    let order = order.to_memfd().map_err(SpawnError::Order)?;
+    let order_number = layout.append(order.as_fd());
+    let status_number = layout.append(status.write.as_fd());
+
+    let arguments = launch::arguments(order_number, status_number);
+    let pid = layout.spawn(&arguments).map_err(|e| SpawnError::Resource("a process", e))?;
+    nonblocking(&stdout.read)?;
+    nonblocking(&stderr.read)?;
+    nonblocking(&status.read)?;
+    let pipes = Pipes { stdout: stdout.read, stderr: stderr.read };
+    Ok(Born { pid, page, pipes, status: Status(status.read) })
+}
+
+/// What is run: the app's program, or in its place one of our own.
+fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
+    let mut launch = spawn.app.launch.clone();
+    if spawn.role == Role::Relief {
+        // It has the app's rights, since it stands in its place, and nothing else of it.
+        launch = Launch {
+            program: OURSELVES.into(),
+            arguments: ["scgid", "builtin", "relief"].map(str::to_owned).to_vec(),
+            directory: None,
+            env: BTreeMap::new(),
+            env_files: Vec::new(),
+            clear_env: true,
+            limits: BTreeMap::new(),
+            ..launch
+        };
+    }
+    if let Some(usual) = surroundings.nofile {
+        launch.limits.entry(Resource::Nofile).or_insert(usual);
+    }
+    launch
+}
+
+fn birth(spawn: &Spawn, listeners: usize, page_fd: RawFd, notify_socket: &Path) -> Birth {
+    let AppSpec { name, listen, launch, concurrency, .. } = &*spawn.app;
+    Birth {
+        app: name.clone(),
+        seat: spawn.seat,
+        worker: spawn.worker,
+        generation: spawn.generation,
+        mount: launch.mount.clone(),
+        concurrency: *concurrency,
+        page_fd: Some(page_fd),
+        notify_socket: Some(notify_socket.display().to_string()),
+        watchdog: None,
+        listeners: listen.iter().take(listeners).map(|at| fd_name(&at.at.to_string())).collect(),
+    }
+}
+
+/// A listener's name as `LISTEN_FDNAMES` can carry it: without `:`, which parts the names there.
+fn fd_name(address: &str) -> String {
+    address.replace(':', "_")
+}
+
+/// Where the launcher says why it failed.
+#[derive(Debug)]
+pub(super) struct Status(OwnedFd);
+
+impl Status {
+    /// What the launcher said; `None` if it did its work. To be asked once its process has ended.
+    pub(super) fn words(self) -> Option<String> {
+        let mut words = Vec::new();
+        let file = std::fs::File::from(self.0);
+        // Nothing to read, or nobody left to write: silence either way.
+        let _ = file.take(WORDS_MAX_BYTES as u64).read_to_end(&mut words);
+        let words = String::from_utf8_lossy(&words).trim_end().to_owned();
+        (!words.is_empty()).then_some(words)
+    }
+}
+
+#[derive(Debug)]
+struct Pipe {
+    read: OwnedFd,
+    write: OwnedFd,
+}
+
+fn pipe() -> Result<Pipe, SpawnError> {
+    let made = pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::Resource("a pipe", e.into()));
+    made.map(|(read, write)| Pipe { read, write })
+}
+
+/// Makes our reads return at once. The worker's own end of the pipe is the writing one.
+fn nonblocking(fd: &OwnedFd) -> Result<(), SpawnError> {
+    let set = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+    set.map(drop).map_err(|error| SpawnError::Resource("a pipe", error.into()))
+}
+
+/// Which descriptor a worker finds under which number.
+#[derive(Debug, Default)]
+struct Layout<'fd> {
+    places: Vec<(BorrowedFd<'fd>, RawFd)>,
+    next: RawFd,
+}
+
+impl<'fd> Layout<'fd> {
+    fn put(&mut self, number: RawFd, fd: BorrowedFd<'fd>) {
+        self.places.push((fd, number));
+    }
+
+    fn append(&mut self, fd: BorrowedFd<'fd>) -> RawFd {
+        let number = self.next;
+        self.put(number, fd);
+        self.next += 1;
+        number
+    }
+
+    /// Starts the launcher with this layout.
+    ///
+    /// Laid out in two steps, by way of numbers above all others: a number that a worker finds
+    /// something under may be one that the daemon still needs as a source.
+    fn spawn(&self, arguments: &[String]) -> io::Result<Pid> {
+        let sources = self.places.iter().map(|(fd, _)| fd.as_raw_fd());
+        let above = sources.chain([self.next]).max().unwrap_or(self.next) + 1;
+        let ways = || self.places.iter().zip(above..);
+        let mut actions = PosixSpawnFileActions::init()?;
+        for ((fd, _), way) in ways() {
+            actions.add_dup2(fd.as_raw_fd(), way)?;
+        }
+        for ((_, number), way) in ways() {
+            actions.add_dup2(way, *number)?;
+            actions.add_close(way)?;
+        }
+        let text = |text: String| CString::new(text).map_err(io::Error::from);
+        let arguments: Vec<_> = arguments.iter().cloned().map(text).collect::<Result<_, _>>()?;
+        // What of this reaches the app is the launcher's business.
+        let environment: Vec<_> = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some(text(format!("{}={}", name.to_str()?, value.to_str()?)))
+            })
+            .collect::<Result<_, _>>()?;
+        let pid = posix_spawn(OURSELVES, &actions, &attributes()?, &arguments, &environment)?;
+        Ok(pid.as_raw())
+    }
+}
+
+/// A group of its own, no signal blocked, every signal at its default.
+fn attributes() -> nix::Result<PosixSpawnAttr> {
+    let mut attributes = PosixSpawnAttr::init()?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
+            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
+    attributes.set_pgroup(Process::from_raw(0))?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&SigSet::all())?;
+    Ok(attributes)
+}

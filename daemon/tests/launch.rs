@@ -1,0 +1,303 @@
+//! The launcher as the daemon runs it: a real `scgid launch` that becomes a real program.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so best by panicking")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::{Gid, Uid};
+use scgi_protocol::birth::Birth;
+use scgi_protocol::name::{Generation, Seat, WorkerId};
+use scgid::launch::{self, LaunchOrder};
+use scgid::spec::{Identity, Launch, Limit, Resource};
+
+/// Descriptors are inherited by whatever is started meanwhile: one launch at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
+struct Outcome {
+    status: ExitStatus,
+    words: String,
+    output: String,
+}
+
+/// An order to run `script` by the shell.
+fn shell(script: &str) -> LaunchOrder {
+    program(&["/bin/sh", "-c", script])
+}
+
+fn program(arguments: &[&str]) -> LaunchOrder {
+    LaunchOrder {
+        launch: Launch {
+            program: arguments[0].into(),
+            arguments: arguments.iter().map(|&argument| argument.into()).collect(),
+            directory: None,
+            env: BTreeMap::new(),
+            env_files: Vec::new(),
+            clear_env: true,
+            identity: None,
+            umask: None,
+            nice: None,
+            limits: BTreeMap::new(),
+            mount: None,
+        },
+        birth: Birth {
+            app: "blog".parse().unwrap(),
+            seat: Seat(2),
+            worker: WorkerId(77),
+            generation: Generation(3),
+            mount: None,
+            concurrency: 1,
+            page_fd: None,
+            notify_socket: None,
+            watchdog: None,
+            listeners: vec!["unix-0".into()],
+        },
+    }
+}
+
+/// Lets the descriptor pass to a program started by this one; its number there is the same.
+fn inheritable(fd: impl AsFd) -> RawFd {
+    fcntl(&fd, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
+    fd.as_fd().as_raw_fd()
+}
+
+fn run(order: &LaunchOrder) -> Outcome {
+    run_memory(order.to_memfd().unwrap())
+}
+
+fn run_memory(memory: impl Into<OwnedFd>) -> Outcome {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let memory = memory.into();
+    let (mut heard, status) = std::io::pipe().unwrap();
+    let arguments = launch::arguments(inheritable(&memory), inheritable(&status));
+    let mut launched = Command::new(env!("CARGO_BIN_EXE_scgid"))
+        .args(&arguments[1..])
+        .env("SCGI_WORKER", "of another daemon")
+        .env("SECRET", "of the daemon")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((memory, status));
+    let mut words = String::new();
+    heard.read_to_string(&mut words).unwrap();
+    let mut output = String::new();
+    launched.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    Outcome { status: launched.wait().unwrap(), words, output }
+}
+
+fn words_of(order: &LaunchOrder) -> String {
+    let outcome = run(order);
+    assert_eq!(outcome.status.code(), Some(111), "{}", outcome.words);
+    outcome.words
+}
+
+#[test]
+fn the_app_runs_in_place_of_the_launcher_and_the_status_pipe_stays_silent() {
+    let outcome = run(&shell("echo $$ $LISTEN_PID $SCGI_SEAT $SCGI_WORKER; pwd; exit 7"));
+
+    let mut lines = outcome.output.lines();
+    let [pid, listen_pid, seat, worker] = lines.next().unwrap().split(' ').collect::<Vec<_>>()[..]
+    else {
+        panic!("{}", outcome.output)
+    };
+    assert_eq!((pid, seat, worker), (listen_pid, "2", "77"));
+    assert_eq!(lines.next(), Some("/"));
+    assert_eq!((outcome.status.code(), outcome.words.as_str()), (Some(7), ""));
+}
+
+#[test]
+fn the_environment_is_what_was_said_and_no_more() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("env");
+    fs::write(&file, "MODE=slow\nKEY='a b'\n").unwrap();
+    let mut order = program(&["/usr/bin/env"]);
+    order.launch.env.insert("MODE".into(), "fast".into());
+    order.launch.env_files.push(file);
+
+    let output = run(&order).output;
+
+    let names: Vec<_> = output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+    assert!(output.contains("MODE=fast\n") && output.contains("KEY=a b\n"), "{output}");
+    let ours = |name: &&str| ["PATH", "LANG", "MODE", "KEY"].contains(name);
+    let birth = |name: &&str| name.starts_with("SCGI_") || name.starts_with("LISTEN_");
+    assert!(names.iter().all(|name| ours(name) || birth(name)), "{output}");
+}
+
+#[test]
+fn with_the_daemons_environment_comes_no_birth_but_its_own() {
+    let mut order = program(&["/usr/bin/env"]);
+    order.launch.clear_env = false;
+
+    let output = run(&order).output;
+
+    assert!(output.contains("SECRET=of the daemon\n"), "{output}");
+    assert!(output.contains("SCGI_WORKER=77\n"), "{output}");
+    assert!(!output.contains("another daemon"), "{output}");
+}
+
+#[test]
+fn limits_umask_nice_and_directory_are_set() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut order = shell("ulimit -n; ulimit -Hn; umask; nice; pwd");
+    order.launch.directory = Some(folder.path().canonicalize().unwrap());
+    order.launch.umask = Some(0o027);
+    order.launch.nice = Some(5);
+    let limit = Limit { soft: Some(64), hard: Some(80) };
+    order.launch.limits.insert(Resource::Nofile, limit);
+
+    let output = run(&order).output;
+
+    let folder = folder.path().canonicalize().unwrap();
+    assert_eq!(output, format!("64\n80\n0027\n5\n{}\n", folder.display()));
+}
+
+#[test]
+fn the_app_has_default_signals_and_none_blocked() {
+    let outcome = run(&shell("grep -E '^Sig(Blk|Ign|Cgt)' /proc/self/status; kill -PIPE $$"));
+
+    let sigpipe_ignored = |line: &str| {
+        let mask = line.strip_prefix("SigIgn:").map(str::trim);
+        mask.is_some_and(|mask| u64::from_str_radix(mask, 16).unwrap() & (1 << 12) != 0)
+    };
+    assert!(!outcome.output.lines().any(sigpipe_ignored), "{}", outcome.output);
+    assert!(outcome.output.contains("SigBlk:\t0000000000000000"), "{}", outcome.output);
+    assert_eq!(outcome.status.signal(), Some(nix::libc::SIGPIPE));
+}
+
+#[test]
+fn no_descriptor_from_the_orders_number_on_reaches_the_app() {
+    let order = shell("ls -l /proc/self/fd").to_memfd().unwrap();
+    let stray = File::open("/dev/zero").unwrap();
+    inheritable(&stray);
+
+    let output = run_memory(order).output;
+
+    assert!(output.contains("/dev/null"), "{output}");
+    assert!(!output.contains("/dev/zero"), "{output}");
+    assert!(!output.contains("memfd"), "{output}");
+}
+
+#[test]
+fn a_step_that_fails_is_said_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let shown = missing.display();
+
+    let mut order = shell("true");
+    order.launch.directory = Some(missing.clone());
+    assert_eq!(
+        words_of(&order),
+        format!("cannot change to directory `{shown}`: No such file or directory\n")
+    );
+
+    let mut order = shell("true");
+    order.launch.env_files.push(missing.clone());
+    assert_eq!(
+        words_of(&order),
+        format!("cannot read environment file `{shown}`: No such file or directory\n")
+    );
+
+    let mut order = shell("true");
+    let limit = Limit { soft: Some(2), hard: Some(1) };
+    order.launch.limits.insert(Resource::Core, limit);
+    assert_eq!(words_of(&order), "cannot set limit `core` to 2 (at most 1): Invalid argument\n");
+}
+
+#[test]
+fn a_program_that_cannot_run_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, mode: u32, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        path
+    };
+    let why = |path: &Path| {
+        let words = words_of(&program(&[path.to_str().unwrap()]));
+        let start = format!("cannot run `{}`: ", path.display());
+        words.strip_prefix(&start).unwrap_or(&words).trim_end().to_owned()
+    };
+
+    assert_eq!(why(&folder.path().join("none")), "there is no such file");
+    assert_eq!(why(folder.path()), "it is a directory");
+    assert_eq!(
+        why(&file("plain", 0o644, "#!/bin/sh\n")),
+        "it is not executable (mode 0644); `chmod +x` makes it so"
+    );
+    assert_eq!(
+        why(&file("lost", 0o755, "#!/no/such/python\n")),
+        "its interpreter `/no/such/python` does not exist"
+    );
+    assert_eq!(
+        why(&file("bare", 0o755, "echo hello\n")),
+        "it is neither a program for this machine nor a script that begins with `#!`"
+    );
+}
+
+#[test]
+fn root_becomes_the_apps_user_and_others_say_that_they_cannot() {
+    let identity = Identity {
+        uid: 65_534,
+        gid: 65_534,
+        groups: vec![65_533],
+        login: Some(("nobody".into(), "/nonexistent".into())),
+    };
+    let mut order = shell("id -u; id -g; id -G; echo $USER $HOME; grep ^Uid: /proc/self/status");
+    order.launch.identity = Some(identity);
+
+    let outcome = run(&order);
+
+    if Uid::effective().is_root() {
+        let lines: Vec<_> = outcome.output.lines().collect();
+        assert_eq!(lines[..2], ["65534", "65534"], "{}", outcome.words);
+        assert_eq!(lines[2], "65534 65533");
+        assert_eq!(lines[3], "nobody /nonexistent");
+        assert_eq!(lines[4], "Uid:\t65534\t65534\t65534\t65534");
+    } else {
+        assert_eq!(outcome.status.code(), Some(111));
+        assert!(outcome.words.starts_with("cannot take the groups of user `nobody`;"));
+    }
+}
+
+#[test]
+fn naming_the_user_that_runs_the_daemon_needs_no_rights() {
+    let mut order = shell("id -u");
+    let groups = nix::unistd::getgroups().unwrap().into_iter().map(Gid::as_raw).collect();
+    let (uid, gid) = (Uid::current().as_raw(), Gid::current().as_raw());
+    order.launch.identity = Some(Identity { uid, gid, groups, login: None });
+
+    let outcome = run(&order);
+
+    assert_eq!(outcome.output, format!("{uid}\n"), "{}", outcome.words);
+}
+
+#[test]
+fn a_broken_order_is_an_error_in_words() {
+    let mut order = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut order, b"{\"launch\":").unwrap();
+    order.rewind().unwrap();
+
+    let outcome = run_memory(order);
+
+    assert_eq!(outcome.status.code(), Some(111));
+    assert!(outcome.words.starts_with("cannot read the launch order: it does not make sense: "));
+}
+
+#[test]
+fn called_by_hand_it_explains_itself() {
+    for arguments in [&["launch"][..], &["launch", "x", "y"], &["launch", "3", "1"]] {
+        let called = Command::new(env!("CARGO_BIN_EXE_scgid")).args(arguments).output().unwrap();
+
+        assert_eq!(called.status.code(), Some(111));
+        assert!(called.stderr.starts_with(b"scgid: "), "{called:?}");
+    }
+}

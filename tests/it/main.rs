@@ -1,0 +1,21 @@
+//! scgid tried for real: real processes, real sockets, real servers in front of it and beside it.
+//!
+//! One module a subject. Every test has a daemon, a folder and ports of its own, so that all of
+//! them can run at once; none needs a network, and those that need root say so and fail without.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+mod boot;
+mod check;
+mod cli;
+mod control;
+mod death;
+mod demo;
+mod garbage;
+mod launch;
+mod logs;
+mod metrics;
+mod nginx;
+mod reload;
+mod shutdown;
+mod stop;

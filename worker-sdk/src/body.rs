@@ -1,0 +1,182 @@
+//! The body of a request, read by a handler as it comes.
+//!
+//! ```text
+//! early bytes (came with the head) ─▶ bytes from the wire ─▶ end
+//!                                        └─ peer gone, or silent for too long ─▶ broken
+//! ```
+//!
+//! Never reads past `CONTENT_LENGTH`, and never takes the end of input for the end of the body.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use scgi_protocol::page::Phase;
+use scgi_protocol::scgi;
+
+use crate::tally::Record;
+use crate::wire::Wire;
+
+/// A request's body: a reader bounded by `CONTENT_LENGTH`.
+///
+/// Reading fails with `UnexpectedEof` (or what the connection broke with) if the client went
+/// away, and with `TimedOut` if it was silent longer than [`crate::Limits::body_timeout`]. A
+/// handler may just pass the error on: the worker knows what became of the client.
+pub struct Body<'r> {
+    wire: &'r dyn Wire,
+    early: &'r [u8],
+    /// What is still on its way, beyond `early`.
+    coming: scgi::Body,
+    length: u64,
+    /// More came with the head than the body is long.
+    surplus: bool,
+    patience: Duration,
+    record: Record<'r>,
+    end: BodyEnd,
+}
+
+/// What became of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyEnd {
+    /// Nothing unusual, so far.
+    Sound,
+    /// The client went away.
+    Gone,
+    /// The client was silent for too long.
+    Silent,
+    /// The handler wanted less than was announced.
+    TooLong,
+}
+
+/// Why a body could not be had whole.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// More is announced than the handler takes. A handler that passes this on answers 413.
+    #[error("the body has {length} bytes, more than {limit}")]
+    TooLong {
+        /// What `CONTENT_LENGTH` says.
+        length: u64,
+        /// What the handler takes, in bytes.
+        limit: usize,
+    },
+    /// It stopped coming.
+    #[error("the body did not arrive")]
+    Broken(#[source] io::Error),
+}
+
+impl<'r> Body<'r> {
+    /// A body of `length` bytes, of which `arrived` may hold the first, and more than that.
+    pub(crate) fn new(
+        wire: &'r dyn Wire,
+        arrived: &'r [u8],
+        length: u64,
+        patience: Duration,
+        record: Record<'r>,
+    ) -> Self {
+        let mut coming = scgi::Body::new(length);
+        let early = coming.take(arrived);
+        let surplus = early.len() < arrived.len();
+        Self { wire, early, coming, length, surplus, patience, record, end: BodyEnd::Sound }
+    }
+
+    /// Bytes announced by `CONTENT_LENGTH`.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Bytes not read yet.
+    pub fn remaining(&self) -> u64 {
+        self.early.len() as u64 + self.coming.remaining()
+    }
+
+    /// Reads the rest into memory.
+    ///
+    /// # Errors
+    ///
+    /// [`BodyError::TooLong`] if more than `limit` bytes are left, of which none is read then;
+    /// [`BodyError::Broken`] if they do not arrive.
+    pub fn to_vec(&mut self, limit: usize) -> Result<Vec<u8>, BodyError> {
+        let length = self.remaining();
+        let Some(bytes) = usize::try_from(length).ok().filter(|bytes| *bytes <= limit) else {
+            self.end = BodyEnd::TooLong;
+            return Err(BodyError::TooLong { length, limit });
+        };
+        let mut whole = vec![0; bytes];
+        self.read_exact(&mut whole).map_err(BodyError::Broken)?;
+        Ok(whole)
+    }
+
+    pub(crate) fn end(&self) -> BodyEnd {
+        self.end
+    }
+
+    /// Bytes received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.length - self.coming.remaining()
+    }
+
+    /// Whether closing would leave bytes of the peer unread, which on TCP makes the kernel throw
+    /// away the reply as well.
+    pub(crate) fn leaves_rest(&self) -> bool {
+        self.end != BodyEnd::Gone && (self.surplus || !self.coming.is_complete())
+    }
+
+    /// Reads what nobody asked for, within bounds, and throws it away: the rest of the body, and
+    /// if more than that comes, everything to the end.
+    #[cold]
+    pub(crate) fn discard(&mut self, most_bytes: u64, longest: Duration) {
+        let begun = Instant::now();
+        let mut thrown = 0;
+        let mut waste = [0; 16 << 10];
+        self.early = &[];
+        self.record.phase(Phase::Reading);
+        while thrown < most_bytes && (self.surplus || !self.coming.is_complete()) {
+            let Some(left) = longest.checked_sub(begun.elapsed()) else { return };
+            match self.wire.receive(&mut waste, left) {
+                Ok(0) | Err(_) => return,
+                Ok(received) => {
+                    thrown += received as u64;
+                    self.surplus |= self.coming.take(&waste[..received]).len() < received;
+                }
+            }
+        }
+    }
+
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let room = self.coming.at_most(into.len());
+        self.record.phase(Phase::Reading);
+        let received = self.wire.receive(&mut into[..room], self.patience);
+        self.record.phase(Phase::Handling);
+        match received {
+            Ok(0) => {
+                self.end = BodyEnd::Gone;
+                let gone = self.coming.end_of_input().expect_err("the body is not complete");
+                Err(io::Error::new(io::ErrorKind::UnexpectedEof, gone))
+            }
+            Ok(received) => Ok(self.coming.take(&into[..received]).len()),
+            Err(error) => {
+                let silent = error.kind() == io::ErrorKind::TimedOut;
+                self.end = if silent { BodyEnd::Silent } else { BodyEnd::Gone };
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Read for Body<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            return self.early.read(into);
+        }
+        if into.is_empty() || self.coming.is_complete() {
+            return Ok(0);
+        }
+        self.receive(into)
+    }
+}
+
+impl std::fmt::Debug for Body<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { length, end, .. } = self;
+        f.debug_struct("Body").field("length", length).field("end", end).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+//! What all threads of a worker share: the app sealed, and the accounts of what it does.
+//!
+//! Finds the handler for a request and runs it. Never touches a connection.
+
+use scgi_protocol::scgi;
+
+use crate::environ::environ;
+use crate::limits::Limits;
+use crate::reply;
+use crate::request::Request;
+use crate::response::Response;
+use crate::route::{Found, Routes};
+use crate::tally::Tally;
+
+/// A sealed app at work.
+pub(crate) struct Service<S> {
+    pub(crate) routes: Routes<S>,
+    pub(crate) state: S,
+    pub(crate) limits: Limits,
+    pub(crate) codec: scgi::Limits,
+    pub(crate) mount: Option<String>,
+    pub(crate) tally: Tally,
+}
+
+impl<S> Service<S> {
+    /// Answers one request: by its handler, or as HTTP wants it where there is none.
+    pub(crate) fn answer<'r>(&'r self, request: &mut Request<'r, S>) -> Response {
+        if self.routes.is_empty() {
+            return environ(request);
+        }
+        match self.routes.find(request.method, &request.place.path) {
+            Found::Handler(handler, params) => {
+                request.params = params;
+                handler(request)
+            }
+            Found::Nothing => reply::plain(404),
+            Found::OtherMethods(allow) => reply::plain(405).header("Allow", allow),
+        }
+    }
+}

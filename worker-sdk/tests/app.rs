@@ -1,0 +1,347 @@
+//! What an app answers, seen through a connection in memory.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use scgi_worker::testing::TestApp;
+use scgi_worker::{App, Body, Limits, Response};
+
+fn answering(response: impl Fn() -> Response + Send + Sync + 'static) -> TestApp<()> {
+    App::new().route("/", move |_| response()).test()
+}
+
+#[test]
+fn a_handler_sees_what_the_front_end_said() {
+    let app = App::new()
+        .route("/a/:id/*rest", |request| {
+            let header = request.header("X-Custom").unwrap_or("-");
+            let query = request.query_value("q").unwrap_or_default().into_owned();
+            let param = |name| request.param(name).unwrap_or("-");
+            format!(
+                "{} {} {} {} {header} {query} {}",
+                request.method(),
+                request.path(),
+                param("id"),
+                param("rest"),
+                request.remote_addr().unwrap_or("-"),
+            )
+        })
+        .test();
+
+    let seen = app.get("/a/7/x/y%20z?q=two+words&r").header("x-custom", "yes").send();
+
+    assert_eq!(seen.text(), "GET /a/7/x/y z 7 x/y z yes two words 127.0.0.1");
+}
+
+#[test]
+fn handlers_share_the_state_of_the_app() {
+    let app = App::with_state(AtomicU64::new(40))
+        .post("/", |request| {
+            request.state().fetch_add(1, Ordering::Relaxed);
+        })
+        .get("/", |request| request.state().load(Ordering::Relaxed).to_string())
+        .test();
+
+    assert_eq!(app.post("/", "").send().status(), 204);
+    app.post("/", "").send();
+
+    assert_eq!(app.get("/").send().text(), "42");
+}
+
+#[test]
+fn paths_and_methods_nobody_handles_are_answered() {
+    let app = App::new().get("/a", |_| "a").put("/a", |_| "put").test();
+
+    let other = app.request("DELETE", "/a").send();
+
+    assert_eq!(app.get("/b").send().status(), 404);
+    assert_eq!((other.status(), other.header("Allow")), (405, Some("GET, PUT, HEAD")));
+}
+
+#[test]
+fn a_fallback_answers_in_place_of_404_but_not_of_405() {
+    let app = App::new().get("/a", |_| "a").fallback(|_| (404, "mine")).test();
+
+    assert_eq!(app.get("/b").send().text(), "mine");
+    assert_eq!(app.request("PUT", "/a").send().status(), 405);
+}
+
+#[test]
+fn the_answer_to_head_is_that_to_get_without_the_body() {
+    let app = App::new()
+        .get("/text", |_| "four")
+        .get("/stream", |_| Response::stream(|_| panic!("nobody wants the body")).length(9))
+        .test();
+
+    let text = app.request("HEAD", "/text").send();
+    let stream = app.request("HEAD", "/stream").send();
+
+    assert_eq!((text.header("Content-Length"), text.body()), (Some("4"), &b""[..]));
+    assert_eq!((stream.header("Content-Length"), stream.body()), (Some("9"), &b""[..]));
+}
+
+#[test]
+fn an_app_without_handlers_shows_the_variables_escaped() {
+    let app = App::new().test();
+
+    let page = app.get("/?<b>").header("Accept", "text/html").send();
+    let text = app.get("/x").var("REMOTE_USER", "a\nb").send();
+
+    assert!(page.text().contains("<td>QUERY_STRING</td><td>&lt;b&gt;</td>"), "{}", page.text());
+    assert!(text.text().contains("REMOTE_USER = a\\nb\n"), "{}", text.text());
+}
+
+#[test]
+fn every_kind_of_body_arrives_with_its_length_where_that_can_be_known() {
+    let long = || Box::leak(vec![b'x'; 100_000].into_boxed_slice());
+    let cases: [(Response, usize, bool); 7] = [
+        (Response::text("short"), 5, true),
+        (Response::bytes(vec![0; 100_000]), 100_000, true),
+        (Response::reader(&b"reader"[..], Some(6)), 6, true),
+        (Response::reader(&*long(), Some(100_000)), 100_000, true),
+        (Response::reader(&*long(), None), 100_000, false),
+        (Response::stream(|out| out.write_all(b"small")), 5, true),
+        (Response::stream(|out| out.write_all(&[7; 100_000])), 100_000, false),
+    ];
+    for (at, (response, bytes, is_known)) in cases.into_iter().enumerate() {
+        let once = std::sync::Mutex::new(Some(response));
+        let app = answering(move || once.lock().unwrap().take().unwrap());
+
+        let seen = app.get("/").send();
+
+        assert_eq!((at, seen.body().len()), (at, bytes));
+        let length = is_known.then(|| bytes.to_string());
+        assert_eq!(seen.header("Content-Length"), length.as_deref(), "case {at}");
+        assert!(!seen.is_cut());
+    }
+}
+
+#[test]
+fn a_response_without_content_announces_none() {
+    for status in [204, 304] {
+        let seen = answering(move || Response::text("dropped").status(status)).get("/").send();
+
+        assert_eq!((seen.status(), seen.body()), (status, &b""[..]));
+        assert_eq!(seen.header("Content-Length"), None);
+        assert_eq!(seen.header("Content-Type"), None);
+    }
+}
+
+#[test]
+fn a_header_that_would_smuggle_a_line_is_a_500_and_goes_nowhere() {
+    let refused: [fn() -> Response; 5] = [
+        || Response::text("x").header("X-A", "1\r\nSet-Cookie: a=b"),
+        || Response::text("x").header("X A", "1"),
+        || Response::text("x").header("Transfer-Encoding", "chunked"),
+        || Response::text("x").header("Content-Length", "99"),
+        || Response::text("x").status(100),
+    ];
+    for (at, refused) in refused.into_iter().enumerate() {
+        let seen = answering(refused).get("/").send();
+
+        assert_eq!((at, seen.status()), (at, 500));
+        assert_eq!(seen.header("Set-Cookie"), None);
+    }
+}
+
+#[test]
+fn repeated_headers_and_the_last_content_type_are_sent() {
+    let app = answering(|| {
+        Response::text("<p>")
+            .header("Set-Cookie", "a=1")
+            .header("Set-Cookie", "b=2")
+            .header("content-type", "text/x-mine")
+    });
+
+    let seen = app.get("/").send();
+
+    assert_eq!(seen.headers("Set-Cookie").collect::<Vec<_>>(), [b"a=1", b"b=2"]);
+    assert_eq!(seen.headers("Content-Type").collect::<Vec<_>>(), [b"text/x-mine"]);
+}
+
+#[test]
+fn a_panic_is_a_500_and_the_next_request_is_served() {
+    let app = App::new()
+        .get("/", |request| {
+            assert!(request.query() != "boom", "boom was asked for");
+            "fine"
+        })
+        .test();
+
+    let panicked = app.get("/?boom").send();
+
+    assert_eq!(panicked.status(), 500);
+    assert!(!panicked.text().contains("boom"), "the client is told no details");
+    assert_eq!(app.get("/").send().text(), "fine");
+    assert_eq!(app.report().ends, [0, 1, 0, 0, 1]);
+}
+
+#[test]
+fn an_error_is_a_500_without_details() {
+    let app = App::new()
+        .get("/", |_| -> Result<String, io::Error> { Err(io::Error::other("secret")) })
+        .test();
+
+    let seen = app.get("/").send();
+
+    assert_eq!((seen.status(), seen.text()), (500, "500 Internal Server Error\n"));
+}
+
+#[test]
+fn a_stream_that_fails_before_it_began_is_a_500_and_after_that_it_is_cut() {
+    let fails_after = |bytes: usize| {
+        answering(move || {
+            Response::stream(move |out| {
+                out.write_all(&vec![b'x'; bytes])?;
+                Err(io::Error::other("the disk is gone"))
+            })
+        })
+    };
+
+    let early = fails_after(10).get("/").send();
+    let late = fails_after(100_000).get("/").send();
+
+    assert_eq!((early.status(), early.is_cut()), (500, false));
+    assert_eq!((late.status(), late.is_cut()), (200, true));
+}
+
+#[test]
+fn a_stream_that_panics_in_the_middle_is_cut() {
+    let app = answering(|| {
+        Response::stream(|out| {
+            out.write_all(b"begun")?;
+            out.flush()?;
+            panic!("half way");
+        })
+    });
+
+    let seen = app.get("/").send();
+
+    assert_eq!((seen.body(), seen.is_cut()), (&b"begun"[..], true));
+}
+
+#[test]
+fn a_body_of_another_length_than_announced_is_never_taken_for_whole() {
+    let wrong: [fn() -> Response; 3] = [
+        || Response::reader(&b"short"[..], Some(100_000)),
+        || Response::stream(|out| out.write_all(&[7; 50_000])).length(60_000),
+        || Response::stream(|out| out.write_all(&[7; 50_000])).length(40_000),
+    ];
+    for wrong in wrong {
+        let seen = answering(wrong).get("/").send();
+
+        assert!(seen.status() == 500 || seen.is_cut(), "{seen:?}");
+    }
+}
+
+#[test]
+fn flushed_pieces_are_one_body_to_the_client() {
+    let app = answering(|| {
+        Response::stream(|out| {
+            for n in 0..3 {
+                write!(out, "{n}")?;
+                out.flush()?;
+            }
+            out.flush()
+        })
+    });
+
+    assert_eq!(app.get("/").send().text(), "012");
+}
+
+#[test]
+fn what_comes_in_can_go_out_while_it_comes() {
+    let upper = |body: &mut Body<'_>, out: &mut dyn Write| -> io::Result<()> {
+        let mut piece = [0; 1000];
+        loop {
+            match body.read(&mut piece)? {
+                0 => return Ok(()),
+                bytes => out.write_all(&piece[..bytes].to_ascii_uppercase())?,
+            }
+        }
+    };
+    let app = App::new().post("/", move |_| Response::exchange(upper)).test();
+
+    let seen = app.post("/", vec![b'a'; 100_000]).send();
+
+    assert_eq!(seen.body(), vec![b'A'; 100_000]);
+}
+
+#[test]
+fn a_body_is_read_to_its_end_and_not_beyond() {
+    let app = App::new()
+        .post("/all", |request| request.body_to_vec(200_000))
+        .post("/piecewise", |request| {
+            let mut text = String::new();
+            request.read_to_string(&mut text).map(|_| text)
+        })
+        .test();
+
+    assert_eq!(app.post("/all", vec![5; 150_000]).send().body(), vec![5; 150_000]);
+    assert_eq!(app.post("/all", "").send().body(), b"");
+    assert_eq!(app.post("/piecewise", "some text").send().text(), "some text");
+}
+
+#[test]
+fn a_body_over_the_limit_of_the_handler_is_a_413() {
+    let app = App::new().post("/", |request| request.body_to_vec(10)).test();
+
+    assert_eq!(app.post("/", "just right").send().status(), 200);
+    assert_eq!(app.post("/", "a byte more").send().status(), 413);
+}
+
+#[test]
+fn a_client_that_leaves_in_its_body_gets_nothing_and_is_counted() {
+    let app = App::new().post("/", |request| request.body_to_vec(1000)).test();
+
+    let seen = app.post("/", vec![0; 500]).cut_short().try_send();
+
+    assert_eq!(seen, None);
+    let report = app.report();
+    assert_eq!((report.ended, report.aborted), (1, 1));
+}
+
+#[test]
+fn a_client_that_left_is_counted_even_if_the_handler_does_not_mind() {
+    let app = App::new()
+        .post("/", |request| {
+            let _ = request.body_to_vec(1000);
+            "answered anyway"
+        })
+        .test();
+
+    app.post("/", vec![0; 500]).cut_short().try_send();
+
+    assert_eq!(app.report().aborted, 1);
+}
+
+#[test]
+fn a_head_over_the_limit_is_refused_and_counted() {
+    let limits = Limits { head_bytes: 1000, ..Limits::default() };
+    let app = App::new().get("/", |_| "ok").limits(limits).test();
+
+    let seen = app.get("/").header("Cookie", "x".repeat(2000)).send();
+
+    assert_eq!(seen.status(), 431);
+    assert_eq!((app.report().refused, app.report().begun), ([0, 1, 0], 0));
+}
+
+#[test]
+fn the_accounts_say_what_was_received_and_sent() {
+    let app = App::new().post("/", |_| (201, "made")).test();
+
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() - 2;
+    app.post("/", "12345").header("X-Request-Start", format!("t={now}")).send();
+
+    let report = app.report();
+    assert_eq!((report.begun, report.ended, report.ends), (1, 1, [0, 1, 0, 0, 0]));
+    assert!(report.bytes_in > 100 && report.bytes_out > 50, "{report:?}");
+    assert_eq!(report.queue.buckets.iter().sum::<u64>(), 1);
+    assert!(report.queue.sum_ns >= 2_000_000_000, "{report:?}");
+}
+
+#[test]
+#[should_panic(expected = "impossible routes")]
+fn impossible_routes_do_not_get_as_far_as_a_test() {
+    let _ = App::new().get("/a", |_| "1").get("/a", |_| "2").test();
+}
