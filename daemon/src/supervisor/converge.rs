@@ -12,7 +12,8 @@
 //! Death, roll, scaling, recovery and shutdown are these sentences seen from different facts; there
 //! is no procedure for any of them. Converging twice at one moment changes nothing.
 
-use std::collections::BTreeSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,10 +139,11 @@ impl Pool {
             (false, true) => Cause::Rolled,
             (false, false) => Cause::ScaledDown,
         };
-        while self.taken().len() > usize::from(wanted) {
-            let seat = self.most_dispensable().expect("more seats are taken than are wanted");
+        let surplus = self.taken().len().saturating_sub(usize::from(wanted));
+        if surplus > 0 {
+            let seats = self.most_dispensable(surplus);
             self.ask_to_leave(turn, cause, |worker| {
-                worker.seat == seat && worker.role == Role::App
+                worker.role == Role::App && seats.contains(&worker.seat)
             });
         }
         if self.is_leaving() {
@@ -149,18 +151,21 @@ impl Pool {
         }
     }
 
-    /// The seat that is missed least: one beyond the most the pool may have, else one that nobody
-    /// serves yet, else the one idle longest, else the highest.
-    fn most_dispensable(&self) -> Option<Seat> {
-        let served = self.served();
-        let idle = |seat: &Seat| {
-            let workers = self.app_workers().filter(|w| w.seat == *seat && w.is_serving());
-            workers.filter_map(|worker| worker.idle).max()
-        };
+    /// The `count` seats that are missed least: first those beyond the most the pool may have, then
+    /// those that nobody serves yet, then those idle longest, then the highest.
+    fn most_dispensable(&self, count: usize) -> BTreeSet<Seat> {
+        let mut idle = BTreeMap::new();
+        for worker in self.app_workers().filter(|worker| worker.is_serving()) {
+            let longest = idle.entry(worker.seat).or_insert(worker.idle);
+            *longest = worker.idle.max(*longest);
+        }
         let max = self.bounds().max;
-        self.taken()
-            .into_iter()
-            .max_by_key(|seat| (seat.0 >= max, !served.contains(seat), idle(seat), *seat))
+        let mut seats: Vec<_> = self.taken().into_iter().collect();
+        seats.sort_by_key(|seat| {
+            let idle = idle.get(seat);
+            Reverse((seat.0 >= max, idle.is_none(), idle.copied().flatten(), *seat))
+        });
+        seats.into_iter().take(count).collect()
     }
 
     fn retire_outdated(&mut self, turn: &mut Turn<'_>) {
