@@ -15,5 +15,6 @@ pub mod shell;
 pub mod spec;
 pub mod supervisor;
 pub mod telemetry;
+mod words;
 
 pub use cli::main;

@@ -5,6 +5,9 @@ use scgi_protocol::control::{App, AppDetail, AppState, DaemonInfo, Wish};
 use super::table::{Align, Column, table};
 use super::{Tone, View, text, trouble};
 
+/// What stands where there is nothing to show.
+const NOTHING: &str = "-";
+
 /// The table of `apps` in as many columns as fit.
 pub(crate) fn narrow(apps: &[App], view: &View) -> String {
     table(&columns(), apps, |app, indent| below(app, indent, view), view)
@@ -65,13 +68,13 @@ fn columns() -> Vec<Column<App>> {
         column("APP", Align::Left, 0, |app, _| app.name.to_string()),
         Column { tone: |app| tone(app.state), ..column("STATE", Align::Left, 0, state) },
         column("WORKERS", Align::Left, 1, workers),
-        column("GEN", Align::Right, 7, |app, _| app.generation.to_string()),
+        column("GEN", Align::Right, 7, generation),
         column("BUSY", Align::Right, 4, busy),
         column("QUEUE", Align::Right, 3, queue),
-        column("REQUESTS", Align::Right, 6, |app, _| app.requests.to_string()),
+        column("REQUESTS", Align::Right, 6, requests),
         column("RESTARTS", Align::Right, 5, |app, _| app.restarts.to_string()),
         column("SINCE", Align::Left, 2, since),
-        column("LISTEN", Align::Left, 8, listen),
+        column("LISTEN", Align::Left, 8, first_listen),
     ]
 }
 
@@ -86,16 +89,16 @@ fn wide_columns() -> Vec<Column<AppDetail>> {
         column("WORKERS", Align::Left, 1, |d, v| workers(&d.app, v)),
         column("STARTING", Align::Right, 11, |d, _| d.app.workers.starting.to_string()),
         column("DRAINING", Align::Right, 12, |d, _| d.app.workers.draining.to_string()),
-        column("MIN-MAX", Align::Left, 8, |d, _| bounds(&d.app)),
-        column("GEN", Align::Right, 7, |d, _| d.app.generation.to_string()),
+        column("MIN-MAX", Align::Left, 8, |d, _| unless_unprepared(&d.app, bounds(&d.app))),
+        column("GEN", Align::Right, 7, |d, v| generation(&d.app, v)),
         column("BUSY", Align::Right, 4, |d, v| busy(&d.app, v)),
         column("QUEUE", Align::Right, 3, |d, v| queue(&d.app, v)),
-        column("REQUESTS", Align::Right, 6, |d, _| d.app.requests.to_string()),
+        column("REQUESTS", Align::Right, 6, |d, v| requests(&d.app, v)),
         column("RESTARTS", Align::Right, 5, |d, _| d.app.restarts.to_string()),
         column("SINCE", Align::Left, 2, |d, v| since(&d.app, v)),
         column("OPERATION", Align::Left, 13, operation),
         column("PIDS", Align::Left, 14, pids),
-        column("LISTEN", Align::Left, 10, |d, v| listen(&d.app, v)),
+        column("LISTEN", Align::Left, 10, |d, _| unless_unprepared(&d.app, listen(&d.app))),
     ]
 }
 
@@ -122,7 +125,17 @@ pub(crate) fn wish(wish: Wish) -> &'static str {
 
 fn workers(app: &App, _: &View) -> String {
     let scaled = if app.workers.scaled { " (scaled)" } else { "" };
-    format!("{}/{}{scaled}", app.workers.serving, app.workers.wanted)
+    unless_unprepared(app, format!("{}/{}{scaled}", app.workers.serving, app.workers.wanted))
+}
+
+/// `text`, or nothing for an app that could not be prepared and has no such thing yet.
+fn unless_unprepared(app: &App, text: String) -> String {
+    let has_none = app.state == AppState::Unprepared && app.generation.0 == 0;
+    if has_none { NOTHING.to_owned() } else { text }
+}
+
+fn generation(app: &App, _: &View) -> String {
+    unless_unprepared(app, app.generation.to_string())
 }
 
 /// The bounds of a pool: `4`, or `0-8`.
@@ -132,27 +145,50 @@ pub(crate) fn bounds(app: &App) -> String {
 }
 
 fn busy(app: &App, _: &View) -> String {
-    format!("{}/{}", app.busy, app.capacity)
+    match app.capacity {
+        0 => NOTHING.to_owned(),
+        _ if is_silent(app) => "?".to_owned(),
+        capacity => format!("{}/{capacity}", app.busy),
+    }
+}
+
+/// None of its workers says what it is doing.
+pub(crate) fn is_silent(app: &App) -> bool {
+    app.workers.serving > 0 && app.silent >= app.workers.serving
+}
+
+fn requests(app: &App, _: &View) -> String {
+    if is_silent(app) && app.requests == 0 { "?".to_owned() } else { app.requests.to_string() }
 }
 
 fn queue(app: &App, _: &View) -> String {
-    app.queue.map_or_else(|| "-".to_owned(), |queue| queue.to_string())
+    app.queue.map_or_else(|| NOTHING.to_owned(), |queue| queue.to_string())
 }
 
 fn since(app: &App, view: &View) -> String {
     text::age(app.since.age(view.now))
 }
 
-fn listen(app: &App, _: &View) -> String {
-    text::one_line(&app.listen.join(" "))
+/// Where it listens first, and in how many other places.
+fn first_listen(app: &App, _: &View) -> String {
+    match app.listen.as_slice() {
+        [] => NOTHING.to_owned(),
+        [only] => text::one_line(only),
+        [first, others @ ..] => format!("{} +{}", text::one_line(first), others.len()),
+    }
+}
+
+/// Everywhere it listens.
+pub(crate) fn listen(app: &App) -> String {
+    text::one_line(&app.listen.join(", "))
 }
 
 fn operation(detail: &AppDetail, _: &View) -> String {
-    detail.app.operation.map_or_else(|| "-".to_owned(), |id| format!("op:{id}"))
+    detail.app.operation.map_or_else(|| NOTHING.to_owned(), |id| format!("op:{id}"))
 }
 
 fn pids(detail: &AppDetail, _: &View) -> String {
     let pids: Vec<String> =
         detail.workers_now.iter().filter_map(|worker| Some(worker.pid?.to_string())).collect();
-    if pids.is_empty() { "-".to_owned() } else { pids.join(",") }
+    if pids.is_empty() { NOTHING.to_owned() } else { pids.join(",") }
 }

@@ -14,10 +14,12 @@ pub(crate) fn detail(detail: &AppDetail, view: &View) -> String {
     told.push('\n');
     told += &fields(&about(app, run, view));
     told += &troubles(app, view);
-    let settings: Vec<(&str, String)> =
-        settings.iter().map(|(key, value)| (key.as_str(), text::one_line(value))).collect();
-    told += &section("Settings", fields(&settings), view);
     told += &section("Workers", workers(workers_now, view), view);
+    // Where it listens stands at the top.
+    let settings = settings.iter().filter(|(key, _)| key != "listen");
+    let settings: Vec<(&str, String)> =
+        settings.map(|(key, value)| (key.as_str(), text::one_line(value))).collect();
+    told += &section("Settings", fields(&settings), view);
     told +=
         &section("Events", events.iter().map(|e| indented(&line::event(e, view))).collect(), view);
     told += &section("Log", log.iter().map(|l| indented(&line::log(l, view))).collect(), view);
@@ -26,34 +28,61 @@ pub(crate) fn detail(detail: &AppDetail, view: &View) -> String {
 
 fn about(app: &App, run: &[String], view: &View) -> Vec<(&'static str, String)> {
     let age = text::age(app.since.age(view.now));
-    let seats = app.workers;
-    let scaled = if seats.scaled { ", scaled until the configuration changes" } else { "" };
-    let queue = app.queue.map_or_else(|| "unknown".to_owned(), |queue| queue.to_string());
-    let mut fields = vec![
-        ("state", format!("{} since {age}", view.paint(app::tone(app.state), app.state.as_str()))),
-        ("wish", app::wish(app.wish).to_owned()),
-        ("run", text::one_line(&run.join(" "))),
-        ("listen", text::one_line(&app.listen.join(" "))),
-        (
-            "workers",
-            format!(
-                "{} of {} serving, {} starting, {} draining; {} allowed{scaled}",
-                seats.serving,
-                seats.wanted,
-                seats.starting,
-                seats.draining,
-                app::bounds(app)
-            ),
-        ),
-        ("generation", app.generation.to_string()),
-        ("busy", format!("{} of {}, {queue} waiting", app.busy, app.capacity)),
-        ("requests", app.requests.to_string()),
-        ("restarts", app.restarts.to_string()),
-    ];
+    let state = view.paint(app::tone(app.state), app.state.as_str());
+    let mut fields = vec![("state", format!("{state} since {age}"))];
+    // One that could not be prepared has none of these.
+    if !run.is_empty() {
+        fields.push(("run", text::one_line(&run.join(" "))));
+        fields.push(("listen", app::listen(app)));
+        fields.push(("workers", workers_in_words(app)));
+        fields.push(("generation", app.generation.to_string()));
+        fields.push(("busy", busy(app)));
+        fields.push(("requests", requests(app)));
+        fields.push(("restarts", app.restarts.to_string()));
+    }
     if let Some(id) = app.operation {
         fields.push(("operation", format!("op:{id}; `scgictl wait op:{id}` follows it")));
     }
     fields
+}
+
+/// The seats: `1 of 2 serving, 1 starting; 0-4 allowed`.
+fn workers_in_words(app: &App) -> String {
+    let seats = app.workers;
+    let mut words = format!("{} of {} serving", seats.serving, seats.wanted);
+    for (count, what) in [(seats.starting, "starting"), (seats.draining, "draining")] {
+        if count > 0 {
+            write!(words, ", {count} {what}").expect("a String takes all");
+        }
+    }
+    if seats.min != seats.max || seats.max != seats.wanted {
+        write!(words, "; {} allowed", app::bounds(app)).expect("a String takes all");
+    }
+    if seats.scaled {
+        words.push_str("; scaled until the configuration changes");
+    }
+    words
+}
+
+fn busy(app: &App) -> String {
+    let waiting = app.queue.map_or_else(|| "unknown".to_owned(), |queue| queue.to_string());
+    match app.silent {
+        _ if app::is_silent(app) => {
+            format!("unknown, its workers keep no page; {waiting} waiting")
+        }
+        0 => format!("{} of {}, {waiting} waiting", app.busy, app.capacity),
+        silent => format!(
+            "{} of {}, {waiting} waiting; {silent} workers keep no page",
+            app.busy, app.capacity
+        ),
+    }
+}
+
+fn requests(app: &App) -> String {
+    if app::is_silent(app) && app.requests == 0 {
+        return "unknown".to_owned();
+    }
+    app.requests.to_string()
 }
 
 fn troubles(app: &App, view: &View) -> String {

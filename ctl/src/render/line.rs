@@ -3,30 +3,22 @@
 use std::fmt::Write as _;
 
 use scgi_protocol::control::{Event, Level, LogLine, Stream};
+use scgi_protocol::name::AppName;
 
 use super::{Tone, View, text};
 
-/// An event: `TIME LEVEL KIND APP/SEAT gen N: message`.
+/// An event: `TIME LEVEL APP: message`. The message names worker, seat and generation itself.
 pub(crate) fn event(event: &Event, view: &View) -> String {
-    let Event { at, level, kind, app, seat, generation, message, .. } = event;
-    let mut about = String::new();
-    if let Some(app) = app {
-        write!(about, " {app}").expect("a String takes all");
-    }
-    if let Some(seat) = seat {
-        write!(about, "/{seat}").expect("a String takes all");
-    }
-    if let Some(generation) = generation {
-        write!(about, " gen {generation}").expect("a String takes all");
-    }
+    let Event { at, level, app, message, .. } = event;
     let (word, tone) = match level {
         Level::Info => ("info ", Tone::Plain),
         Level::Warn => ("warn ", Tone::Busy),
         Level::Error => ("error", Tone::Bad),
     };
-    let (word, about) = (view.paint(tone, word), view.paint(Tone::Title, &about));
-    let (kind, message) = (text::one_line(kind), text::one_line(message));
-    format!("{} {word} {kind}{about}: {message}\n", view.paint(Tone::Faint, &at.to_string()))
+    let about = app.as_ref().map_or("scgid", AppName::as_str);
+    let (word, about) = (view.paint(tone, word), view.paint(Tone::Title, about));
+    let when = view.paint(Tone::Faint, &at.to_string());
+    format!("{when} {word} {about}: {}\n", text::one_line(message))
 }
 
 /// What a worker wrote: `TIME APP/SEAT gen N out line`.

@@ -25,7 +25,11 @@ fn one(problem: &ConfigProblem) -> String {
     let mut told = String::new();
     let mut push = |part: &str| write!(told, "{part}").expect("a String takes all");
     if let Some(Place { file, line, column }) = place {
-        push(&format!("{file}:{line}:{column}: "));
+        let place = format!("{file}:{line}:{column}");
+        // A snippet as the daemon draws it begins with the place.
+        if !snippet.as_ref().is_some_and(|snippet| snippet.contains(&place)) {
+            push(&format!("{place}: "));
+        }
     }
     if !path.is_empty() {
         push(&format!("{path}: "));

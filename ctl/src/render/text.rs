@@ -14,11 +14,13 @@ pub(crate) fn age(age: Duration) -> String {
     }
 }
 
-/// How long something took: `120ms`, `3.2s`, `12m`.
+/// How long something took: `120ms`, `3.2s`, `1m 30s`, `4h 5m`.
 pub(crate) fn took(took: Duration) -> String {
+    let seconds = took.as_secs();
     match took.as_millis() {
         ms @ 0..1000 => format!("{ms}ms"),
         1000..60_000 => format!("{:.1}s", took.as_secs_f64()),
+        60_000..3_600_000 => format!("{}m {}s", seconds / 60, seconds % 60),
         _ => age(took),
     }
 }
@@ -85,6 +87,14 @@ mod tests {
             .map(|seconds| age(Duration::from_secs(seconds)));
 
         assert_eq!(ages, ["0s", "59s", "1m", "59m", "1h 0m", "1h 1m", "23h 59m", "1d 0h", "3d 4h"]);
+    }
+
+    #[test]
+    fn what_took_long_is_told_more_roughly() {
+        let took = [0, 999, 1_000, 59_900, 60_000, 90_500, 3_599_000, 14_700_000]
+            .map(|ms| took(Duration::from_millis(ms)));
+
+        assert_eq!(took, ["0ms", "999ms", "1.0s", "59.9s", "1m 0s", "1m 30s", "59m 59s", "4h 5m"]);
     }
 
     #[test]

@@ -29,8 +29,8 @@ fn words(trouble: &Trouble, view: &View) -> String {
 pub(crate) fn retry(trouble: &Trouble, view: &View) -> Option<String> {
     let ahead = view.now.age(trouble.retry_at?);
     Some(match ahead.as_secs() {
-        0 => "tries again now".to_owned(),
-        _ => format!("tries again in {}", text::age(ahead)),
+        0 => "next try now".to_owned(),
+        _ => format!("next try in {}", text::age(ahead)),
     })
 }
 

@@ -227,7 +227,7 @@ fn a_refused_configuration_is_told_problem_by_problem_and_changes_nothing() {
             "path": "apps.shop.workers",
             "message": "must be 1 to 1024, not 0",
             "hint": null,
-            "snippet": "  |\n4 |     workers: 0\n  |              ^ not 0\n",
+            "snippet": " --> /etc/scgid/scgid.yaml:4:14\n  |\n4 |     workers: 0\n  |              ^ not 0\n",
         },
         {
             "place": null,
@@ -247,7 +247,8 @@ fn a_refused_configuration_is_told_problem_by_problem_and_changes_nothing() {
     insta::assert_snapshot!(ended.err, @r"
     refused: 2 problems in the configuration; nothing has changed
 
-    /etc/scgid/scgid.yaml:4:14: apps.shop.workers: must be 1 to 1024, not 0
+    apps.shop.workers: must be 1 to 1024, not 0
+     --> /etc/scgid/scgid.yaml:4:14
       |
     4 |     workers: 0
       |              ^ not 0

@@ -29,6 +29,7 @@ pub(crate) fn serving(name: &str) -> App {
         generation: Generation(7),
         busy: 1,
         capacity: 4,
+        silent: 0,
         queue: Some(0),
         requests: 12034,
         restarts: 0,
@@ -85,6 +86,9 @@ pub(crate) fn unprepared(name: &str) -> App {
     let mut app = stopped(name);
     app.state = AppState::Unprepared;
     app.wish = Wish::Run;
+    app.workers = Seats::default();
+    app.generation = Generation(0);
+    app.listen.clear();
     app.trouble = Some(Trouble {
         cause: "cannot bind `127.0.0.1:80` for app `wiki`: permission denied".into(),
         next: "choose a port above 1023".into(),
@@ -118,6 +122,17 @@ pub(crate) fn scaled(name: &str) -> App {
     let mut app = serving(name);
     app.workers = Seats { serving: 6, wanted: 6, min: 6, max: 6, scaled: true, ..Seats::default() };
     app
+}
+
+/// A foreign program in many places, which says nothing about itself.
+pub(crate) fn silent(name: &str) -> App {
+    App {
+        busy: 0,
+        silent: 4,
+        requests: 0,
+        listen: ["unix:/run/scgid/old.sock", "127.0.0.1:4002", "[::1]:4002"].map(Into::into).into(),
+        ..serving(name)
+    }
 }
 
 pub(crate) fn status(apps: Vec<App>) -> Status {
@@ -208,13 +223,13 @@ pub(crate) fn event(id: u64) -> Event {
         id,
         at: at(id),
         level: Level::Warn,
-        kind: "worker-died".into(),
+        kind: "worker-gone".into(),
         app: Some("shop".parse().unwrap()),
         seat: Some(Seat(2)),
         worker: Some(WorkerId(42)),
         generation: Some(Generation(9)),
         operation: None,
-        message: "exit 1 after 2s".into(),
+        message: "worker 42 in seat 2 died after 2.0s: exit 1".into(),
     }
 }
 

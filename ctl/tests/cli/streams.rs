@@ -122,8 +122,8 @@ fn events_name_what_they_are_about() {
 
     assert_eq!(fake.asked(), ["GET /v1/events?limit=100"]);
     insta::assert_snapshot!(ended.out, @r"
-    2026-11-22T10:00:17.000Z warn  worker-died shop/2 gen 9: exit 1 after 2s
-    2026-11-22T10:00:18.000Z info  applied: took over /etc/scgid/scgid.yaml
+    2026-11-22T10:00:17.000Z warn  shop: worker 42 in seat 2 died after 2.0s: exit 1
+    2026-11-22T10:00:18.000Z info  scgid: took over /etc/scgid/scgid.yaml
     ");
 }
 

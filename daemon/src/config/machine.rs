@@ -2,7 +2,7 @@
 //!
 //! A trait, so that what is made of the answers can be tested on any machine.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::unix::fs::PermissionsExt;
@@ -69,13 +69,14 @@ pub(super) enum Names {
     Groups,
 }
 
-/// The machine this process runs on. Asks the user database once for each name: a thousand apps
-/// of one user must not read `/etc/passwd` a thousand times.
+/// The machine this process runs on. Asks once for each name, and once for the cores: a thousand
+/// apps of one user must not read `/etc/passwd`, or the limits of a control group, a thousand times.
 #[derive(Debug, Default)]
 pub(super) struct Here {
     users: Known<Option<Login>>,
     groups: Known<Option<u32>>,
     memberships: Known<Vec<u32>>,
+    cores: OnceCell<u16>,
 }
 
 /// Answers by question.
@@ -140,8 +141,10 @@ impl Machine for Here {
     }
 
     fn cores(&self) -> u16 {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        u16::try_from(cores).unwrap_or(u16::MAX)
+        *self.cores.get_or_init(|| {
+            let cores = std::thread::available_parallelism().map_or(1, usize::from);
+            u16::try_from(cores).unwrap_or(u16::MAX)
+        })
     }
 
     fn runtime_dir(&self) -> Option<PathBuf> {

@@ -122,6 +122,8 @@ fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>
         workers: pool.seats,
         generation: pool.generation,
         busy: serving.iter().map(|one| u32::from(one.busy(waiting))).sum(),
+        silent: u16::try_from(serving.iter().filter(|one| one.is_silent()).count())
+            .unwrap_or(u16::MAX),
         capacity: serving.iter().map(|one| u32::from(one.capacity())).sum(),
         queue,
         requests: state.scoreboard.totals(name).ended,

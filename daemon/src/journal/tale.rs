@@ -192,8 +192,8 @@ fn name(about: &About) -> String {
 fn span(time: Duration) -> String {
     let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     match ms {
-        0..1_000 => format!("{ms} ms"),
-        1_000..10_000 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        0..1_000 => format!("{ms}ms"),
+        1_000..10_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
         _ => humantime::format_duration(Duration::from_secs(ms / 1000)).to_string(),
     }
 }
@@ -244,13 +244,13 @@ mod tests {
         ];
 
         insta::assert_snapshot!(tales.join("\n"), @r"
-        Info worker-ready | worker 12 in seat 0 is ready after 35 ms (pid 4711, generation 1)
-        Info worker-ready | relief worker 12 in seat 0 is ready after 35 ms (pid 4712, generation 1)
+        Info worker-ready | worker 12 in seat 0 is ready after 35ms (pid 4711, generation 1)
+        Info worker-ready | relief worker 12 in seat 0 is ready after 35ms (pid 4712, generation 1)
         Warn worker-gone | worker 12 in seat 0 left by itself after 1h 2m 5s (exit 0)
         Warn worker-gone | worker 12 in seat 0 died after 1h 2m 5s: exit 1
         Warn worker-gone | worker 12 in seat 0 could not be started: no such file
         Info worker-gone | worker 12 in seat 0 has left for a newer one after 1h 2m 5s (exit 0)
-        Warn worker-killed | worker 12 in seat 0 was killed: it was not ready after 2.5 s
+        Warn worker-killed | worker 12 in seat 0 was killed: it was not ready after 2.5s
         ");
     }
 

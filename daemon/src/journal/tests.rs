@@ -1,6 +1,6 @@
 //! The journal's bounds, seen by those who read it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use scgi_protocol::name::{Generation, Seat};
 
@@ -33,6 +33,11 @@ fn write(journal: &Journal, by: &About, stream: Stream, line: &str) {
         cut_bytes: 0,
         dropped_before: 0,
     });
+}
+
+/// What `future` brings; a follower that waits for ever fails its test.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it comes in time")
 }
 
 fn texts(journal: &Journal, name: &str) -> Vec<String> {
@@ -166,7 +171,7 @@ async fn a_follower_gets_what_is_written_after_it_began_to_wait() {
     tokio::task::yield_now().await;
     recovered(&journal, "shop");
 
-    assert_eq!(waiting.await.unwrap().entries[0].id, 2);
+    assert_eq!(soon(waiting).await.unwrap().entries[0].id, 2);
 }
 
 #[tokio::test]
@@ -175,13 +180,13 @@ async fn a_slow_follower_is_told_how_many_lines_it_missed_and_holds_up_nobody() 
     let by = worker("shop", 1);
     let mut follower = journal.follow_lines(Start::Last(0), app("shop"));
     write(&journal, &by, Stream::Stdout, "0");
-    assert_eq!(follower.next().await.entries[0].line, "0");
+    assert_eq!(soon(follower.next()).await.entries[0].line, "0");
 
     for n in 1..=25 {
         write(&journal, &by, Stream::Stdout, &n.to_string());
     }
 
-    let batch = follower.next().await;
+    let batch = soon(follower.next()).await;
     assert_eq!((batch.missed, batch.entries[0].line.as_str()), (15, "16"));
     assert_eq!(batch.entries.len(), 10);
 }
@@ -195,7 +200,7 @@ async fn a_follower_of_an_app_that_never_spoke_waits_for_its_first_word() {
 
     write(&journal, &worker("shop", 1), Stream::Stdout, "first");
 
-    assert_eq!(waiting.await.unwrap().entries[0].line, "first");
+    assert_eq!(soon(waiting).await.unwrap().entries[0].line, "first");
 }
 
 /// Lines of two apps in turn: `a` writes the odd ones, `b` the even ones.
@@ -245,10 +250,10 @@ async fn a_follower_of_all_lines_gets_each_once_and_hears_how_many_it_missed() {
     let journal = Journal::new(Bounds { lines_per_app: 200, ..Bounds::default() });
     in_turn(&journal, 1..=3);
     let mut follower = journal.follow_all_lines(Start::Last(1));
-    assert_eq!(numbers(&follower.next().await), [3]);
+    assert_eq!(numbers(&soon(follower.next()).await), [3]);
 
     in_turn(&journal, 4..=1003);
-    let (first, second) = (follower.next().await, follower.next().await);
+    let (first, second) = (soon(follower.next()).await, soon(follower.next()).await);
 
     assert_eq!((first.missed, second.missed), (600, 0));
     let got = [numbers(&first), numbers(&second)].concat();
@@ -264,5 +269,5 @@ async fn a_follower_of_all_lines_waits_for_the_first_word_of_any_app() {
 
     write(&journal, &worker("shop", 1), Stream::Stdout, "first");
 
-    assert_eq!(waiting.await.unwrap().entries[0].line, "first");
+    assert_eq!(soon(waiting).await.unwrap().entries[0].line, "first");
 }

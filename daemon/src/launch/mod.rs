@@ -43,6 +43,8 @@ use scgi_protocol::inherit;
 
 pub use order::{LaunchOrder, OrderError};
 
+use crate::words;
+
 /// The subcommand's name.
 pub const NAME: &str = "launch";
 
@@ -132,29 +134,15 @@ fn close_from(order: &OsStr) {
     }
 }
 
-/// The error and all its sources in one line, system errors without their numbers.
+/// The error in one line that fits a pipe.
 fn in_words(error: &(dyn Error + 'static)) -> String {
-    let mut line = one(error);
-    let mut source = error.source();
-    while let Some(error) = source {
-        line.push_str(": ");
-        line.push_str(&one(error));
-        source = error.source();
-    }
+    let mut line = words::in_words(error);
     let mut end = line.len().min(WORDS_MAX_BYTES - 1);
     while !line.is_char_boundary(end) {
         end -= 1;
     }
     line.truncate(end);
     line.replace(char::is_control, " ")
-}
-
-fn one(error: &(dyn Error + 'static)) -> String {
-    let number = error
-        .downcast_ref::<Errno>()
-        .copied()
-        .or_else(|| error.downcast_ref::<io::Error>()?.raw_os_error().map(Errno::from_raw));
-    number.map_or_else(|| error.to_string(), |errno| errno.desc().to_owned())
 }
 
 fn complain(line: &str) {

@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 
 use super::Shell;
 use super::handle::{Ask, Refusal};
-use super::perform::in_words;
 use crate::supervisor::{AppOrder, Event, Order};
+use crate::words::in_words;
 
 /// Where an answer goes.
 pub(super) type Answer = oneshot::Sender<Result<OperationId, Refusal>>;

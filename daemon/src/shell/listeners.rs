@@ -20,6 +20,8 @@ pub struct Listeners {
     held: BTreeMap<AppName, Vec<Held>>,
     /// What the service manager handed over, by name.
     inherited: BTreeMap<String, OwnedFd>,
+    /// The longest accept queue that was asked for.
+    longest_queue: u16,
 }
 
 /// One open listener.
@@ -79,7 +81,7 @@ impl Listeners {
             });
             Some((name, fd.ok()?))
         });
-        Self { held: BTreeMap::new(), inherited: taken.collect() }
+        Self { inherited: taken.collect(), ..Self::default() }
     }
 
     /// Opens those listeners of `spec` that are not open yet.
@@ -105,12 +107,7 @@ impl Listeners {
             return Err(BindError::OtherApp { address: spec.at.clone(), app: other.clone() });
         }
         let (fd, file) = match &spec.at {
-            ListenAt::Address(address) => {
-                if let Some(warning) = cut_short(spec.backlog) {
-                    tracing::warn!(%address, warning, "accept queue is shorter than asked");
-                }
-                bind(address, spec.ownership, spec.backlog)?
-            }
+            ListenAt::Address(address) => bind(address, spec.ownership, spec.backlog)?,
             ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
         Ok(Held { spec: spec.clone(), fd, file: file.map(Arc::new) })
@@ -127,12 +124,26 @@ impl Listeners {
     /// Takes prepared listeners over.
     pub(super) fn install(&mut self, prepared: Prepared) {
         let Prepared { app, opened } = prepared;
+        for listener in &opened {
+            self.warn_of_short_queue(&app, &listener.spec);
+        }
         let held = self.held.entry(app.clone()).or_default();
         for listener in opened {
             if held.iter().any(|other| other.spec.at == listener.spec.at) {
                 listener.retune(&app);
             }
             held.push(listener);
+        }
+    }
+
+    /// Warns of a kernel that cuts accept queues short; once for each length beyond those before.
+    fn warn_of_short_queue(&mut self, app: &AppName, spec: &ListenSpec) {
+        if spec.backlog <= self.longest_queue {
+            return;
+        }
+        self.longest_queue = spec.backlog;
+        if let Some(warning) = cut_short(spec.backlog) {
+            tracing::warn!(%app, address = %spec.at, warning, "accept queue is shorter than asked");
         }
     }
 

@@ -24,6 +24,7 @@ use crate::spec::{AppSpec, StopSignal};
 use crate::supervisor::{
     About, Action, Event, Exit, Load, Moment, Note, Pid, Signal, Spawn, Supervisor,
 };
+use crate::words::in_words;
 
 /// What the daemon acts with.
 #[derive(Debug)]
@@ -202,15 +203,6 @@ fn kernel(signal: StopSignal) -> Kernel {
         StopSignal::Usr1 => Kernel::SIGUSR1,
         StopSignal::Usr2 => Kernel::SIGUSR2,
     }
-}
-
-/// An error and what is behind it, in one line.
-pub(super) fn in_words(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(error.source(), |error| error.source());
-    std::iter::once(error.to_string())
-        .chain(sources.map(ToString::to_string))
-        .collect::<Vec<_>>()
-        .join(": ")
 }
 
 /// The longest time between two looks for which a pool that was saturated at both is taken to have

@@ -15,11 +15,11 @@ use super::Shell;
 use super::asked::Answer;
 use super::handle::Refusal;
 use super::listeners::Prepared;
-use super::perform::in_words;
 use crate::config::{self, Loaded, Problems};
 use crate::control::{Door, SiteFacts};
 use crate::spec::{AppSpec, Site};
 use crate::supervisor::Event;
+use crate::words::in_words;
 
 /// A configuration that was read beside the loop.
 #[derive(Debug)]

@@ -334,7 +334,7 @@ impl Supervisor {
         let ids: Vec<_> = self.operations.values().filter(|o| concerned(o)).map(|o| o.id).collect();
         for id in ids {
             let operation = self.operations.get_mut(&id).expect("its number was just listed");
-            let verdict = operation.judge(&self.pools);
+            let verdict = operation.judge(&self.pools, touched, now);
             self.changed.operations.push(operation.view(&verdict, now));
             let failure = match verdict {
                 Verdict::Running(_) => continue,

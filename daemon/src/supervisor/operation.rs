@@ -19,6 +19,10 @@ pub(super) struct Operation {
     pub(super) since: Moment,
     /// The apps it waits for.
     waits_for: BTreeSet<AppName>,
+    /// How many those were in the beginning.
+    apps: usize,
+    /// What the last pool that was looked at said.
+    progress: String,
     /// What went wrong with apps it no longer waits for.
     failures: Vec<String>,
 }
@@ -39,7 +43,8 @@ impl Operation {
         waits_for: BTreeSet<AppName>,
         since: Moment,
     ) -> Self {
-        Self { id, verb, app, since, waits_for, failures: Vec::new() }
+        let (apps, progress, failures) = (waits_for.len(), String::new(), Vec::new());
+        Self { id, verb, app, since, waits_for, apps, progress, failures }
     }
 
     /// It fails in the end, whatever becomes of the apps it waits for.
@@ -59,29 +64,41 @@ impl Operation {
         replacing && self.waits_for(app)
     }
 
-    /// Looks at the pools it waits for.
-    pub(super) fn judge(&mut self, pools: &BTreeMap<AppName, Pool>) -> Verdict {
-        let mut progress = Vec::new();
-        for app in std::mem::take(&mut self.waits_for) {
+    /// Looks at the pools it waits for, as far as they are among the `touched`; at all of them if it
+    /// has just begun.
+    pub(super) fn judge(
+        &mut self,
+        pools: &BTreeMap<AppName, Pool>,
+        touched: &BTreeSet<AppName>,
+        now: Moment,
+    ) -> Verdict {
+        let fresh = self.since == now;
+        let looked_at = if fresh { &self.waits_for } else { touched };
+        for app in looked_at.intersection(&self.waits_for).cloned().collect::<Vec<_>>() {
             match self.judge_one(pools.get(&app)) {
-                Verdict::Running(text) if self.app.is_some() => {
-                    progress.push(text);
-                    self.waits_for.insert(app);
-                }
                 Verdict::Running(text) => {
-                    progress.push(format!("{app}: {text}"));
-                    self.waits_for.insert(app);
+                    self.progress = text;
+                    continue;
                 }
                 Verdict::Done => {}
                 Verdict::Failed(why) if self.app.is_some() => self.failures.push(why),
                 Verdict::Failed(why) => self.failures.push(format!("{app}: {why}")),
             }
+            self.waits_for.remove(&app);
         }
         match (self.waits_for.is_empty(), self.failures.is_empty()) {
-            (false, _) => Verdict::Running(progress.join("; ")),
+            (false, _) => Verdict::Running(self.progress()),
             (true, true) if self.verb == Verb::Shutdown => Verdict::Running("leaving".to_owned()),
             (true, true) => Verdict::Done,
             (true, false) => Verdict::Failed(self.failures.join("; ")),
+        }
+    }
+
+    /// How far it is: for an app its pool's words, for a site the apps that are done.
+    fn progress(&self) -> String {
+        match self.app {
+            Some(_) => self.progress.clone(),
+            None => format!("{} of {} apps done", self.apps - self.waits_for.len(), self.apps),
         }
     }
 

@@ -160,6 +160,10 @@ pub struct App {
     pub busy: u32,
     /// Requests that could be served at once.
     pub capacity: u32,
+    /// Workers that accept connections and keep no page: whether they are busy is a guess from the
+    /// queue, and their requests are not counted.
+    #[serde(default)]
+    pub silent: u16,
     /// Connections waiting to be accepted; `None` if the kernel does not say.
     pub queue: Option<u32>,
     /// Requests served since the daemon started.

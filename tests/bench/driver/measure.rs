@@ -20,11 +20,11 @@ use crate::{table, wait};
 const FOREIGN_MAX: f64 = 0.08;
 
 /// How often at most.
-const ATTEMPTS: u32 = 4;
+const ATTEMPTS: u32 = 3;
 
 /// How long the machine must be left alone before a sample, and how long that is waited for.
 const QUIET_FOR: Duration = Duration::from_millis(60);
-const QUIET_AT_MOST: Duration = Duration::from_secs(8);
+const QUIET_AT_MOST: Duration = Duration::from_secs(2);
 
 /// With fewer samples than this that are clean, the others count too.
 const CLEAN_MIN: usize = 3;

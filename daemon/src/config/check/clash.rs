@@ -1,5 +1,7 @@
 //! Sockets that two would have to share.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::sync::Arc;
 
 use scgi_protocol::address::Address;
@@ -35,10 +37,30 @@ impl Clashes {
     /// Reports every socket that is wanted twice, at the later of the two places.
     pub(super) fn report(mut self, findings: &mut Findings) {
         self.0.sort_by_key(|claim| claim.spot);
-        for (index, later) in self.0.iter().enumerate() {
-            let earlier = self.0[..index].iter().find(|claim| meet(&claim.socket, &later.socket));
+        let mut seen: BTreeMap<Near<'_>, Vec<&Claim>> = BTreeMap::new();
+        for later in &self.0 {
+            let near = seen.entry(near(&later.socket)).or_default();
+            let earlier = near.iter().find(|claim| meet(&claim.socket, &later.socket));
             findings.extend(earlier.map(|earlier| later.against(earlier)));
+            near.push(later);
         }
+    }
+}
+
+/// What two sockets that cannot both be bound have in common, so that each of a thousand apps need
+/// not be held against all others.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Near<'a> {
+    Path(&'a OsStr),
+    Port(u16),
+    Name(&'a str),
+}
+
+fn near(socket: &ListenAt) -> Near<'_> {
+    match socket {
+        ListenAt::Address(Address::Unix(path)) => Near::Path(path.as_os_str()),
+        ListenAt::Address(Address::Tcp(address)) => Near::Port(address.port()),
+        ListenAt::Systemd(name) => Near::Name(name),
     }
 }
 

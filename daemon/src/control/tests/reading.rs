@@ -72,6 +72,7 @@ async fn the_status_shows_every_app_and_what_is_wrong_with_it() {
           "queue": null,
           "requests": 0,
           "restarts": 5,
+          "silent": 0,
           "since": "…",
           "state": "failing",
           "trouble": {
@@ -151,6 +152,17 @@ async fn settings_show_the_names_of_variables_but_not_their_values() {
     assert!(settings.contains(&("umask".into(), "0027".into())));
     assert!(settings.contains(&("start_timeout".into(), "30s".into())));
     assert!(!answer.text.contains("hunter2"));
+}
+
+#[tokio::test]
+async fn serving_workers_that_keep_no_page_are_counted() {
+    let world = World::new();
+    seat(&world, 1, 0);
+    seat(&world, 3, 1).set_state(State::Silent, 0);
+
+    let apps: Vec<App> = world.get("/v1/apps").await.json();
+
+    assert_eq!(apps.iter().map(|app| app.silent).collect::<Vec<_>>(), [1, 0]);
 }
 
 #[tokio::test]

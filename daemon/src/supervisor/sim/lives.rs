@@ -28,6 +28,7 @@ pub(super) struct Life {
     /// The core has been told that it is over.
     pub(super) over: bool,
     pub(super) forgotten: bool,
+    pub(super) told_ready: bool,
     pub(super) told_gone: bool,
 }
 
@@ -144,6 +145,7 @@ impl World {
             process: None,
             over: false,
             forgotten: false,
+            told_ready: false,
             told_gone: false,
         };
         self.lives.insert(worker, life);
@@ -240,10 +242,13 @@ impl World {
     pub(super) fn is_ready(&self, id: WorkerId) -> bool {
         let life = &self.lives[&id];
         let Some(process) = &life.process else { return false };
-        let by_living = match life.spec.timing.ready {
+        // The spec may have been retuned since; the core goes by the one it had when it heard.
+        let retuned = self.core.pools.get(&life.app).map(|pool| pool.spec_of(life.generation));
+        let mut specs = [&life.spec].into_iter().chain(retuned);
+        let by_living = specs.any(|spec| match spec.timing.ready {
             Ready::After(time) => life.role == Role::App && self.now >= process.born + time,
             Ready::Notify => false,
-        };
+        });
         process.ready || by_living
     }
 

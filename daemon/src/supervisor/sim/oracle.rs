@@ -179,8 +179,11 @@ impl World {
                 let key = (app.clone(), *generation);
                 self.ledger.rests.insert(key, Moment(Duration::MAX));
             }
-            Note::WorkerReady { .. }
-            | Note::Failing { .. }
+            Note::WorkerReady { about, .. } => {
+                let life = self.lives.get_mut(&about.worker).expect("only the born serve");
+                assert!(!std::mem::replace(&mut life.told_ready, true), "{note:?} twice");
+            }
+            Note::Failing { .. }
             | Note::Recovered { .. }
             | Note::Rolled { .. }
             | Note::Resized { .. }
@@ -308,12 +311,15 @@ impl World {
         worker.is_some_and(|worker| worker.is_staying())
     }
 
+    /// Every process number leads to one worker, and none to somebody who is gone.
     fn check_pids(&self) {
-        let workers = self.core.pools.values().flat_map(|pool| pool.workers.values());
-        let mut seen = BTreeSet::new();
-        for pid in workers.filter_map(|worker| worker.pid()) {
-            assert!(seen.insert(pid), "{pid} belongs to two workers");
-        }
+        let workers = || self.core.pools.values().flat_map(|pool| pool.workers.values());
+        let pids: Vec<_> = workers().filter_map(|worker| worker.pid()).collect();
+        let unique: BTreeSet<_> = pids.iter().copied().collect();
+        assert_eq!(unique.len(), pids.len(), "a process belongs to two workers");
+        assert_eq!(self.core.processes.keys().copied().collect::<BTreeSet<_>>(), unique);
+        let launching = workers().filter(|worker| worker.pid().is_none()).count();
+        assert_eq!(self.core.launching.len(), launching);
     }
 
     /// Deciding again at once decides nothing.

@@ -54,6 +54,20 @@ fn a_failing_app_that_is_mended_recovers_by_itself_and_relief_goes() {
 }
 
 #[test]
+fn a_failing_app_on_demand_recovers_though_nobody_asks_any_more() {
+    let brief = Sizing::dynamic(0, 4, 0, secs(1)).unwrap();
+    let mut world = World::with(Nature::Crashes, spec("shop", "v1", brief));
+    world.connect(&shop());
+    world.run_for(secs(10));
+    assert_eq!((world.state(), world.fronts[&shop()].waiting()), (AppState::Failing, 0));
+
+    world.is_like("v1", Nature::Good);
+    world.run_for(secs(120));
+
+    assert_eq!((world.state(), world.alive.len()), (AppState::Idle, 0));
+}
+
+#[test]
 fn an_operators_retry_tries_at_once() {
     let mut world = World::with(Nature::Crashes, fixed("v1", 1));
     world.run_for(secs(20));
@@ -203,6 +217,23 @@ fn a_pool_too_big_for_the_machine_serves_with_what_it_gets() {
     assert!(world.starts() - before < 30, "{} starts in ten minutes", world.starts() - before);
     assert_eq!((world.accepting().len(), world.relief()), (3, 0));
     assert_eq!(world.told(|note| matches!(note, Note::Failing { .. })), 0);
+}
+
+#[test]
+fn a_pool_that_shrinks_to_those_who_serve_is_well_again() {
+    let sizing = Sizing::dynamic(1, 2, 0, secs(5)).unwrap();
+    let mut world = World::with(Nature::Crowd(1), spec("shop", "v1", sizing));
+    world.run_for(secs(20));
+    for _ in 0..20 {
+        world.connect(&shop());
+    }
+    world.run_for(secs(5));
+    assert_eq!(world.state(), AppState::Degraded);
+
+    world.run_for(secs(300));
+
+    assert_eq!((world.state(), world.accepting().len()), (AppState::Serving, 1));
+    assert_eq!(world.told(|note| matches!(note, Note::Recovered { .. })), 1);
 }
 
 #[test]

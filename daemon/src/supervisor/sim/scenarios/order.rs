@@ -1,9 +1,10 @@
 //! What somebody asks for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::*;
-use crate::supervisor::{Action, AppOrder};
+use crate::supervisor::{Action, AppOrder, Moment, Order, Signal, Supervisor};
 
 #[test]
 fn a_stopped_app_has_no_worker_and_no_listener_and_can_be_started_again() {
@@ -19,6 +20,20 @@ fn a_stopped_app_has_no_worker_and_no_listener_and_can_be_started_again() {
     let start = world.order(&shop(), AppOrder::Start);
     world.run_for(secs(2));
     assert_eq!((world.outcome(start), world.accepting().len()), (Ok(()), 2));
+}
+
+#[test]
+fn a_worker_that_dies_while_its_app_is_stopping_costs_nothing() {
+    let mut world = World::with(Nature::Good, fixed("v1", 1));
+    world.run_for(secs(1));
+    let leaver = world.accepting()[0];
+    world.desert(leaver, secs(20));
+
+    world.order(&shop(), AppOrder::Stop);
+    world.crash(leaver);
+
+    assert_eq!(world.told(|note| matches!(note, Note::BackingOff { .. })), 0);
+    assert_eq!(world.view().restarts, 0);
 }
 
 #[test]
@@ -156,26 +171,40 @@ fn a_second_shutdown_kills_at_once() {
     assert_eq!(world.told(killed), 3);
 }
 
+/// A core that has said that a worker be started, and has not heard of it.
+fn launching() -> (Supervisor, WorkerId) {
+    let mut core = Supervisor::default();
+    let apps = BTreeMap::from([(shop(), Arc::new(fixed("v1", 1)))]);
+    let operation = OperationId(1);
+    core.handle(Event::Apply { apps, unprepared: BTreeMap::new(), operation }, Moment::START);
+    let worker = *core.launching.first_key_value().unwrap().0;
+    (core, worker)
+}
+
+#[test]
+fn a_worker_that_is_no_longer_wanted_when_it_is_born_is_asked_to_leave() {
+    let (mut core, worker) = launching();
+    let order = Order::App { app: shop(), what: AppOrder::Stop };
+    core.handle(Event::Order { order, operation: OperationId(2) }, Moment::START);
+
+    let deeds = core.handle(Event::Spawned { worker, pid: 7 }, Moment::START);
+
+    let asks = |action: &Action| matches!(action, Action::Signal { pid: 7, .. });
+    assert!(deeds.iter().any(asks), "{deeds:?}");
+}
+
 #[test]
 fn a_worker_that_is_just_being_launched_does_not_escape_a_second_shutdown() {
-    let mut world = World::new(1);
-    let site = BTreeMap::from([(shop(), std::sync::Arc::new(fixed("v1", 1)))]);
-    let operation = OperationId(1);
-    world
-        .core
-        .handle(Event::Apply { apps: site, unprepared: BTreeMap::new(), operation }, world.now);
-    for number in 2..4 {
-        let order = crate::supervisor::Order::Shutdown;
-        world.core.handle(Event::Order { order, operation: OperationId(number) }, world.now);
+    let (mut core, worker) = launching();
+    for number in [2, 3] {
+        let (order, operation) = (Order::Shutdown, OperationId(number));
+        core.handle(Event::Order { order, operation }, Moment::START);
     }
 
-    let worker = *world.core.launching.first_key_value().unwrap().0;
-    let deeds = world.core.handle(Event::Spawned { worker, pid: 7 }, world.now);
+    let deeds = core.handle(Event::Spawned { worker, pid: 7 }, Moment::START);
 
-    let kills = |action: &Action| {
-        matches!(action, Action::Signal { pid: 7, signal: crate::supervisor::Signal::Kill })
-    };
-    assert!(deeds.iter().any(kills), "{deeds:?}");
+    let kill = |action: &Action| matches!(action, Action::Signal { pid: 7, signal: Signal::Kill });
+    assert!(deeds.iter().any(kill), "{deeds:?}");
 }
 
 #[test]

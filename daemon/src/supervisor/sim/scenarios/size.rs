@@ -5,7 +5,7 @@ use scgi_protocol::name::Seat;
 
 use super::super::chaos::listener;
 use super::*;
-use crate::supervisor::AppOrder;
+use crate::supervisor::{AppOrder, Load};
 
 #[test]
 fn an_app_on_demand_starts_with_the_first_request_and_ends_with_the_last() {
@@ -34,6 +34,16 @@ fn an_app_on_demand_whose_visitor_left_goes_back_to_zero() {
     world.run_for(secs(90));
 
     assert_eq!((world.starts(), world.alive.len()), (1, 0));
+}
+
+#[test]
+fn numbers_of_workers_that_are_not_there_count_for_nothing() {
+    let mut world = World::serving(on_demand(4));
+
+    let idle = (90..95).map(|id| (WorkerId(id), Some(secs(1)))).collect();
+    world.tell(&Event::Load { app: shop(), load: Load { waiting: 1, idle } });
+
+    assert_eq!(world.starts(), 1);
 }
 
 #[test]
@@ -144,7 +154,7 @@ fn a_pool_gives_up_the_worker_that_has_been_idle_longest() {
     }
     world.run_for(secs(30));
     assert_eq!(world.accepting().len(), 3);
-    let keep = world.accepting()[0];
+    let keep = *world.accepting().last().unwrap();
     world.lives.get_mut(&keep).unwrap().process.as_mut().unwrap().busy = true;
 
     world.run_for(secs(600));
