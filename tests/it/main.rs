@@ -19,3 +19,4 @@ mod nginx;
 mod reload;
 mod shutdown;
 mod stop;
+mod tidy;

@@ -15,6 +15,7 @@ use scgi_protocol::page::Serving;
 use super::{ControlState, Room, SiteFacts, settings};
 use crate::journal::Start;
 use crate::scoreboard::{Living, worker_state};
+use crate::shell::clock::Clock;
 use crate::supervisor::{LifeView, Moment, OperationView, PoolView, Role, TroubleView, WorkerView};
 
 /// How many of a dead worker's last lines are evidence.
@@ -172,7 +173,7 @@ fn worker(
     waiting: u32,
 ) -> Worker {
     let WorkerView { id, seat, generation, pid, role, life, since, status } = view.clone();
-    let now_ns = state.clock.monotonic_ns();
+    let now_ns = Clock::monotonic_ns();
     let current = living.map(Living::serving).unwrap_or_default();
     Worker {
         seat,

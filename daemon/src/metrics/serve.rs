@@ -19,7 +19,6 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use scgi_protocol::control::Wish;
-use scgi_protocol::page::now_ns;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
@@ -28,6 +27,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 
 use super::samples::CONTENT_TYPE;
 use super::{Metrics, traffic};
+use crate::shell::clock::Clock;
 
 /// Connections at once; further ones wait.
 const CONNECTIONS_MAX: usize = 32;
@@ -149,7 +149,7 @@ async fn scrape(State(seen): State<Seen>) -> Response {
 }
 
 async fn healthz(State(seen): State<Seen>) -> Response {
-    match ail(seen.pulse.silence(now_ns())) {
+    match ail(seen.pulse.silence(Clock::monotonic_ns())) {
         None => "ok\n".into_response(),
         Some(ail) => (StatusCode::SERVICE_UNAVAILABLE, ail).into_response(),
     }
@@ -176,7 +176,7 @@ async fn readyz(State(seen): State<Seen>, Query(asked): Query<Readiness>) -> Res
     if board.is_stopping() {
         return unavailable("the daemon is stopping\n");
     }
-    if seen.pulse.silence(now_ns()).is_none() {
+    if seen.pulse.silence(Clock::monotonic_ns()).is_none() {
         return unavailable("the loop has not begun\n");
     }
     let mut pools = board.pools();

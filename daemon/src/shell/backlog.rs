@@ -18,9 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use nix::sys::stat::fstat;
 use scgi_protocol::name::AppName;
-use scgi_protocol::page::now_ns;
 
 pub use diag::{Backlog, BacklogError};
+
+use super::clock::Clock;
 
 /// How long the kernel's answer is good for.
 const FRESH_NS: u64 = 100_000_000;
@@ -125,7 +126,7 @@ impl Queues {
 
     fn answer(&self) -> MutexGuard<'_, Answer> {
         let mut answer = lock(&self.answer);
-        let now_ns = now_ns();
+        let now_ns = Clock::monotonic_ns();
         let fresh = answer.asked_ns.is_some_and(|asked| now_ns.saturating_sub(asked) < FRESH_NS);
         if !fresh {
             answer.depths = answer.backlog.as_mut().map(Backlog::depths).unwrap_or_default();
@@ -174,11 +175,11 @@ mod tests {
 
     /// The queue of `app` once `waiting` connections wait; the kernel may take a moment over TCP.
     fn filled(queues: &Queues, app: &AppName, waiting: u32) -> Depth {
-        let deadline_ns = now_ns() + 10_000_000_000;
+        let deadline_ns = Clock::monotonic_ns() + 10_000_000_000;
         loop {
             lock(&queues.answer).asked_ns = Some(0); // long ago
             let depth = queues.waiting(app).unwrap();
-            if depth.waiting == waiting || now_ns() > deadline_ns {
+            if depth.waiting == waiting || Clock::monotonic_ns() > deadline_ns {
                 assert_eq!(depth.waiting, waiting);
                 return depth;
             }

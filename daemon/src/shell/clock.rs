@@ -51,7 +51,7 @@ impl Clock {
     }
 
     /// Nanoseconds of the clock that pages are written by.
-    pub fn monotonic_ns(&self) -> u64 {
+    pub fn monotonic_ns() -> u64 {
         page::now_ns()
     }
 

@@ -36,7 +36,7 @@ use std::path::PathBuf;
 use scgi_protocol::name::{AppName, OperationId};
 use scgi_protocol::notice::Notice;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::sleep;
 
 use crate::control::SiteFacts;
 use crate::journal::Journal;
@@ -177,7 +177,7 @@ impl Shell {
         while !self.hands.exit {
             let news = self.next().await;
             let now = self.shared.clock.now();
-            self.shared.pulse.beat(self.shared.clock.monotonic_ns());
+            self.shared.pulse.beat(Clock::monotonic_ns());
             for fact in self.understand(news, now) {
                 self.turn(fact, now);
             }
@@ -196,7 +196,7 @@ impl Shell {
             apps = self.hands.wake.arrivals() => News::Arrivals(apps),
             Some(question) = self.questions.recv() => News::Question(question),
             Some(read) = self.read.recv() => News::Read(Box::new(read)),
-            () = sleep_until(Instant::now() + wait) => News::Deadline,
+            () = sleep(wait) => News::Deadline,
         }
     }
 

@@ -98,7 +98,7 @@ impl Hands {
         }
         let quiet = now.since(traffic.arrival);
         let serving = supervisor.serving(&app);
-        let idle = self.scoreboard.load(&app, &serving, self.clock.monotonic_ns(), quiet);
+        let idle = self.scoreboard.load(&app, &serving, Clock::monotonic_ns(), quiet);
         let saturated = !idle.is_empty() && idle.values().all(Option::is_none);
         let before = std::mem::replace(&mut traffic.saturated, saturated.then_some(now));
         // A saturated pool is looked at again soon; after a longer time nobody knows.

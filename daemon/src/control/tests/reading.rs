@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::world::{TEXT, World, name};
 use crate::scoreboard::Living;
+use crate::shell::clock::Clock;
 use crate::supervisor::Note;
 
 /// Seats a worker of `blog` that writes a page.
@@ -120,7 +121,7 @@ fn without_times(text: &str) -> String {
 async fn an_app_is_shown_with_its_workers_by_seat_and_age() {
     let world = World::new();
     let page = seat(&world, 1, 0);
-    let since = world.state.clock.monotonic_ns() - 3_000_000_000;
+    let since = Clock::monotonic_ns() - 3_000_000_000;
     page.begin(0, since, b"GET", b"/slow?x=1");
     page.set_phase(0, Phase::Writing);
     seat(&world, 3, 1);
