@@ -106,7 +106,7 @@ where
     let text = shell::reload::text(&loaded);
     let (facts, facts_seen) =
         watch::channel(shell::reload::facts(&loaded.site, config.as_deref(), text));
-    let notify_socket = runtime_directory(&loaded.site).join("notify.sock");
+    let notify_socket = beside_control(&loaded.site, ".notify");
     let start = Start {
         shared: shared.clone(),
         listeners,
@@ -137,6 +137,7 @@ where
         tokio::spawn(metrics::serve(door, shared.metrics.clone(), shared.pulse.clone()));
     }
     tokio::spawn(report_ready(shared.board.clone()));
+    announce(&loaded.site, shell.config());
     let beside = tokio::spawn(beside(shared));
 
     shell.begin(loaded);
@@ -148,6 +149,15 @@ where
     let _ = serving.await;
     drop(control_file);
     Ok(())
+}
+
+/// Says in the log what runs and where it is to be found.
+fn announce(site: &Site, config: Option<&Path>) {
+    let config = config.map(|path| path.display().to_string());
+    let control = site.control.socket.display().to_string();
+    let metrics = site.metrics.as_ref().map(|metrics| metrics.listen.to_string());
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(version, config, control, metrics, "scgid runs");
 }
 
 fn needs(what: &'static str, source: io::Error) -> RunError {
@@ -164,9 +174,11 @@ fn shared() -> Shared {
     Shared { clock, board, journal, scoreboard, queues, metrics, pulse: Pulse::default() }
 }
 
-/// Where the daemon keeps its sockets: beside the control socket.
-fn runtime_directory(site: &Site) -> &Path {
-    site.control.socket.parent().unwrap_or_else(|| Path::new("/"))
+/// A path beside the control socket. Who holds that holds this: two daemons may share a directory.
+fn beside_control(site: &Site, suffix: &str) -> PathBuf {
+    let mut path = site.control.socket.clone().into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 /// The daemon's own listeners.

@@ -15,6 +15,9 @@ pub const MAX_BYTES: usize = 4096;
 /// Longest status text that is kept, in characters.
 pub const STATUS_MAX_CHARS: usize = 200;
 
+/// How long a worker waits for a daemon that has too much to hear.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
 /// One datagram, understood. What it does not mention is `false` or `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notice {
@@ -93,16 +96,17 @@ impl Voice {
             None => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let socket = UnixDatagram::unbound()?;
-        // A daemon that is too busy to listen must not stop the worker.
-        socket.set_nonblocking(true)?;
+        socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { socket, to })
     }
 
-    /// Says `notice`.
+    /// Says `notice`. Waits at most [`PATIENCE`] while the daemon has more to hear than the kernel
+    /// keeps for it, which is ten datagrams by default (`net.unix.max_dgram_qlen`): many workers
+    /// that become ready together fill that.
     ///
     /// # Errors
     ///
-    /// If the datagram could not be handed to the kernel: nobody listens, or the queue is full.
+    /// If the datagram could not be handed to the kernel: nobody listens, or nobody did in time.
     pub fn say(&self, notice: &Notice) -> io::Result<()> {
         self.socket.send_to_addr(&notice.encode(), &self.to).map(drop)
     }

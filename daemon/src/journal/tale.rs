@@ -136,7 +136,7 @@ fn backing_off(pause: Duration, deaths: u32) -> Tale {
 
 fn held(generation: Generation, how: &str) -> Tale {
     let message = format!(
-        "generation {generation} is held: its workers kept dying, the last by {how}; \
+        "generation {generation} is held: its workers kept dying, the last: {how}; \
          the one before it serves on"
     );
     Tale::new(Level::Error, "held", message).of_generation(generation)
@@ -144,7 +144,7 @@ fn held(generation: Generation, how: &str) -> Tale {
 
 fn failing(generation: Generation, how: &str) -> Tale {
     let message = format!(
-        "generation {generation} is failing: its workers keep dying, the last by {how}, and no other one serves"
+        "generation {generation} is failing: its workers keep dying, the last: {how}, and no other one serves"
     );
     Tale::new(Level::Error, "failing", message).of_generation(generation)
 }

@@ -172,6 +172,11 @@ impl Shell {
         })
     }
 
+    /// The configuration's file.
+    pub fn config(&self) -> Option<&std::path::Path> {
+        self.config.as_deref()
+    }
+
     /// Turns until the last worker is gone after somebody asked the daemon to leave.
     pub async fn run(mut self) {
         while !self.hands.exit {

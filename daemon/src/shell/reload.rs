@@ -2,22 +2,22 @@
 //!
 //! Everything that can fail is done first. A site that is read again is taken over only if all of
 //! it is right; at the start, an app that cannot be prepared is left out and shown, and the others
-//! run.
+//! run. It stays left out, and in nobody's way, until it is mended.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use scgi_protocol::control::{ConfigProblem, Wish};
+use scgi_protocol::control::{AppState, ConfigProblem, Wish};
 use scgi_protocol::name::AppName;
 
 use super::Shell;
 use super::asked::Answer;
 use super::handle::Refusal;
-use super::listeners::Prepared;
+use super::listeners::{Listeners, Prepared};
 use crate::config::{self, Loaded, Problems};
 use crate::control::{Door, SiteFacts};
-use crate::spec::{AppSpec, Site};
+use crate::spec::Site;
 use crate::supervisor::Event;
 use crate::words::in_words;
 
@@ -47,22 +47,11 @@ pub fn text(loaded: &Loaded) -> String {
 impl Shell {
     /// Takes over the site the daemon starts with. What cannot be prepared is left out.
     pub fn begin(&mut self, loaded: Loaded) {
-        let Loaded { mut site, unprepared, sources, .. } = loaded;
-        let mut unprepared: BTreeMap<_, _> =
-            unprepared.into_iter().map(|(app, problems)| (app, sentence(&problems))).collect();
-        let mut prepared = Vec::new();
-        for (app, spec) in &site.apps {
-            match self.hands.listeners.prepare(spec) {
-                Ok(opened) => prepared.push(opened),
-                Err(error) => {
-                    let path = format!("apps.{app}.listen");
-                    let problem = sources.problem(&path, in_words(&error), None);
-                    unprepared.insert(app.clone(), sentence(&[problem]));
-                }
-            }
+        let mut ready = Ready::new(loaded);
+        for (app, problem) in ready.open(&self.hands.listeners, |_| true) {
+            ready.leave_out(app, &[problem]);
         }
-        site.apps.retain(|app, _| !unprepared.contains_key(app));
-        self.take_over(site, unprepared, prepared);
+        self.take_over(ready);
     }
 
     /// Reads the configuration again, beside the loop: a file system or a directory of users may
@@ -77,7 +66,7 @@ impl Shell {
         }
         let reader = self.reader.clone();
         tokio::task::spawn_blocking(move || {
-            let loaded = config::load(&path).and_then(Loaded::strict);
+            let loaded = config::load(&path);
             // The loop is gone only if the daemon is.
             let _ = reader.blocking_send(Read { loaded, answer });
         });
@@ -86,20 +75,16 @@ impl Shell {
     /// Takes over a configuration that was read again, or refuses it as a whole.
     pub(super) fn has_read(&mut self, read: Read) {
         let Read { loaded, answer } = read;
-        let ready = loaded.map_err(|problems| problems.list()).and_then(|loaded| {
-            let prepared = self.prepare(&loaded)?;
-            Ok((loaded, prepared))
-        });
-        match ready {
+        match loaded.map_err(|problems| problems.list()).and_then(|loaded| self.prepare(loaded)) {
             Err(problems) => {
                 self.shared.metrics.reload_failed();
                 refuse(answer, Refusal::InvalidConfig(problems));
             }
-            Ok((loaded, prepared)) => {
-                let text = text(&loaded);
-                self.facts.send_replace(facts(&loaded.site, self.config.as_deref(), text));
+            Ok(ready) => {
+                let text = text(&ready.loaded);
+                self.facts.send_replace(facts(&ready.loaded.site, self.config.as_deref(), text));
                 self.shared.metrics.reload_succeeded(self.shared.clock.wall_now());
-                self.take_over(loaded.site, BTreeMap::new(), prepared);
+                self.take_over(ready);
                 // Who asked may have gone.
                 answer.map(|answer| answer.send(Ok(self.last_operation)));
             }
@@ -107,20 +92,28 @@ impl Shell {
     }
 
     /// Opens what a site needs beside what is open. Stopped apps keep their listeners closed.
-    fn prepare(&self, loaded: &Loaded) -> Result<Vec<Prepared>, Vec<ConfigProblem>> {
-        let mut problems = self.fixed(loaded);
-        let mut prepared = Vec::new();
+    ///
+    /// An app that could not be prepared before and cannot be now stays as it is: what is wrong
+    /// with it must not keep the others from what they need.
+    fn prepare(&self, loaded: Loaded) -> Result<Ready, Vec<ConfigProblem>> {
+        let was_unprepared = |app: &AppName| {
+            let view = self.shared.board.pool(app);
+            view.is_some_and(|view| view.state == AppState::Unprepared)
+        };
+        let mut problems = self.fixed(&loaded);
+        if !loaded.unprepared.keys().all(was_unprepared) {
+            problems.extend(loaded.unprepared.values().flatten().cloned());
+        }
+        let mut ready = Ready::new(loaded);
         let runs = |app: &AppName| self.supervisor.wish(app) != Some(Wish::Stop);
-        for (app, spec) in loaded.site.apps.iter().filter(|(app, _)| runs(app)) {
-            match self.hands.listeners.prepare(spec) {
-                Ok(opened) => prepared.push(opened),
-                Err(error) => {
-                    let path = format!("apps.{app}.listen");
-                    problems.push(loaded.sources.problem(&path, in_words(&error), None));
-                }
+        for (app, problem) in ready.open(&self.hands.listeners, runs) {
+            if was_unprepared(&app) {
+                ready.leave_out(app, &[problem]);
+            } else {
+                problems.push(problem);
             }
         }
-        if problems.is_empty() { Ok(prepared) } else { Err(problems) }
+        if problems.is_empty() { Ok(ready) } else { Err(problems) }
     }
 
     /// What a running daemon cannot change about itself.
@@ -140,23 +133,62 @@ impl Shell {
         changed.map(|(_, path)| tell(path)).collect()
     }
 
-    fn take_over(
-        &mut self,
-        site: Site,
-        unprepared: BTreeMap<AppName, String>,
-        prepared: Vec<Prepared>,
-    ) {
+    fn take_over(&mut self, ready: Ready) {
+        let Ready { loaded, prepared, unprepared } = ready;
         for opened in prepared {
             self.hands.listeners.install(opened);
         }
-        let apps: BTreeMap<AppName, Arc<AppSpec>> = site.apps.clone();
+        let apps = loaded.site.apps.clone();
         for app in apps.keys() {
             self.hands.scoreboard.add_app(app);
             self.hands.relist(app);
         }
-        self.site = Some(site);
+        self.site = Some(loaded.site);
         let operation = self.next_operation();
         self.turn(Event::Apply { apps, unprepared, operation }, self.shared.clock.now());
+    }
+}
+
+/// A site with all that it needs at hand.
+#[derive(Debug)]
+struct Ready {
+    loaded: Loaded,
+    prepared: Vec<Prepared>,
+    /// The apps that are left out, and why.
+    unprepared: BTreeMap<AppName, String>,
+}
+
+impl Ready {
+    fn new(loaded: Loaded) -> Self {
+        let told = loaded.unprepared.iter();
+        let unprepared = told.map(|(app, problems)| (app.clone(), sentence(problems))).collect();
+        Self { loaded, prepared: Vec::new(), unprepared }
+    }
+
+    /// Opens the listeners of the apps that are `wanted` open, and returns what is wrong with the
+    /// others.
+    fn open(
+        &mut self,
+        listeners: &Listeners,
+        wanted: impl Fn(&AppName) -> bool,
+    ) -> Vec<(AppName, ConfigProblem)> {
+        let mut problems = Vec::new();
+        for (app, spec) in self.loaded.site.apps.iter().filter(|(app, _)| wanted(app)) {
+            match listeners.prepare(spec) {
+                Ok(opened) => self.prepared.push(opened),
+                Err(error) => {
+                    let path = format!("apps.{app}.listen");
+                    let problem = self.loaded.sources.problem(&path, in_words(&error), None);
+                    problems.push((app.clone(), problem));
+                }
+            }
+        }
+        problems
+    }
+
+    fn leave_out(&mut self, app: AppName, problems: &[ConfigProblem]) {
+        self.loaded.site.apps.remove(&app);
+        self.unprepared.insert(app, sentence(problems));
     }
 }
 
@@ -171,8 +203,9 @@ fn refuse(answer: Option<Answer>, refusal: Refusal) {
 /// A refusal that nobody waits for: the configuration was asked for by a signal.
 fn log(refusal: &Refusal) {
     if let Refusal::InvalidConfig(problems) = refusal {
-        for ConfigProblem { path, message, hint, .. } in problems {
-            tracing::error!(path, message, hint, "problem in the configuration");
+        for ConfigProblem { place, path, message, hint, .. } in problems {
+            let place = place.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column));
+            tracing::error!(place, path, message, hint, "problem in the configuration");
         }
     }
     let error = refusal as &dyn std::error::Error;

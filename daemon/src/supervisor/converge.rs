@@ -89,7 +89,7 @@ impl Pool {
         let (cause, after) = why;
         let worker = self.workers[&id].clone();
         let missed = if cause == Cause::StartTimeout { "ready" } else { "gone" };
-        let how = format!("not {missed} within {after:?}");
+        let how = format!("not {missed} within {:.1} s", after.as_secs_f64());
         let well = worker.served_well(None, turn.now - after);
         self.pay(&worker, Death { well, ..death(&worker, how) }, turn.now, turn.out);
     }

@@ -129,7 +129,7 @@ impl Operation {
                 None => String::new(),
             };
             return Verdict::Failed(format!(
-                "generation {generation} spent its restart budget, the last worker died by {how}{rest}"
+                "generation {generation} spent its restart budget; its last worker: {how}{rest}"
             ));
         }
         match (pool.is_settled(), pool.wish, self.verb) {

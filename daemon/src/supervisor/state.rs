@@ -106,7 +106,7 @@ impl Pool {
         let (generation, how) = (launch.generation, launch.trail.how());
         let times = launch.trail.streak();
         let died =
-            format!("{times} workers of generation {generation} died in a row, the last by {how}");
+            format!("{times} workers of generation {generation} died in a row, the last: {how}");
         let given_up = launch.trail.is_given_up(&launch.spec.restart);
         let (cause, next) = match self.state {
             AppState::Held => (
@@ -119,7 +119,7 @@ impl Pool {
             ),
             AppState::Failing => (died, format!("mend it; `scgictl retry {name}` tries at once")),
             AppState::Degraded => (
-                format!("a worker died by {how} and its replacement has to wait"),
+                format!("a worker died ({how}) and its replacement has to wait"),
                 format!("`scgictl logs {name}` shows what it wrote"),
             ),
             AppState::Starting if now.since(self.since) > Duration::from_secs(2) => (

@@ -90,7 +90,7 @@ fn a_retry_that_does_not_help_fails_with_the_reason() {
     world.run_for(secs(20));
 
     let why = world.outcome(retry).unwrap_err();
-    assert!(why.starts_with("generation 1 spent its restart budget, the last worker died by"));
+    assert!(why.starts_with("generation 1 spent its restart budget; its last worker: "));
 }
 
 #[test]
