@@ -83,7 +83,7 @@ fn named_by(package: &serde_json::Value) -> Vec<String> {
     let usual = all.iter().filter(|dependency| dependency["kind"].is_null());
     let name = |dependency: &serde_json::Value| {
         let renamed = dependency["rename"].as_str();
-        renamed.or(dependency["name"].as_str()).unwrap().to_owned()
+        renamed.or_else(|| dependency["name"].as_str()).unwrap().to_owned()
     };
     let mut names: Vec<_> = usual.map(name).collect();
     names.sort();
