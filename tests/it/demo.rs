@@ -17,21 +17,33 @@ struct Demo {
 }
 
 impl Demo {
+    /// Two demos that begin in the same moment may choose the same port. One of them says so, and
+    /// is started again, as whoever started it would.
     fn start() -> Self {
+        eventually_some("the demo comes up", Self::try_start)
+    }
+
+    fn try_start() -> Option<Self> {
         let port = Port::reserve();
         let mut process = Command::new(program("it-scgid"))
             .args(["demo", "--port", &port.number().to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut told = String::new();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        while !told.contains("End with Ctrl-C") {
-            told.push_str(&lines.next().expect("the demo comes up").unwrap());
+        for line in BufReader::new(process.stdout.take().unwrap()).lines() {
+            told.push_str(&line.unwrap());
             told.push('\n');
+            if told.contains("End with Ctrl-C") {
+                return Some(Self { port, process, told });
+            }
         }
-        Self { port, process, told }
+        let output = process.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("Address already in use"), "{said}");
+        None
     }
 
     fn get(&self, target: &str) -> http::Answer {
