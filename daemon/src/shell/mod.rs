@@ -183,8 +183,13 @@ impl Shell {
             let news = self.next().await;
             let now = self.shared.clock.now();
             self.shared.pulse.beat(Clock::monotonic_ns());
+            let somebody_died = matches!(news, News::Signal(Word::Child));
             for fact in self.understand(news, now) {
                 self.turn(fact, now);
+            }
+            // After the dead have been replaced: nobody waits for this.
+            if somebody_died {
+                self.hands.kill_strays();
             }
         }
     }
@@ -261,7 +266,6 @@ impl Shell {
         while let Some((pid, exit)) = reap::next() {
             facts.extend(self.hands.buried(pid, exit));
         }
-        self.hands.kill_strays();
         facts
     }
 
