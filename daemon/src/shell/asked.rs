@@ -50,7 +50,9 @@ impl Shell {
         if let Some(other) = self.supervisor.conflict(&order) {
             return Err(Refusal::Conflict(other));
         }
-        if let Order::App { app, what: AppOrder::Start } = &order {
+        if let Order::App { app, what } = &order
+            && what.needs_listeners()
+        {
             self.open(app)?;
         }
         Ok(Event::Order { order, operation: self.next_operation() })

@@ -8,7 +8,7 @@ use scgi_protocol::control::AppState;
 use super::action::Action;
 use super::converge::Turn;
 use super::note::Note;
-use super::pool::Pool;
+use super::pool::{Launch, Pool};
 
 impl Pool {
     /// Ends what has come to its end: a roll, the listeners of an app that left, a state.
@@ -73,12 +73,17 @@ impl Pool {
         turn.out.push(Action::Tell(note));
     }
 
-    /// Closes the listeners nobody needs any more.
+    /// Closes the listeners nobody needs any more. Those of a launch that is held are among them:
+    /// who came there would wait for nobody.
     fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
-        let keep = match (self.is_leaving(), rolled) {
-            (true, _) if self.workers.is_empty() => None,
-            (false, true) => Some(Arc::clone(&self.latest.spec)),
-            (true, _) | (false, false) => return,
+        let only = |generation| self.app_workers().all(|w| w.generation == generation);
+        let undone = |_: &&Launch| self.latest.trail.is_spent();
+        let keep = match self.fallback.as_ref().filter(undone) {
+            _ if self.is_leaving() && self.workers.is_empty() => None,
+            _ if self.is_leaving() => return,
+            Some(fallback) if only(fallback.generation) => Some(Arc::clone(&fallback.spec)),
+            None if rolled => Some(Arc::clone(&self.latest.spec)),
+            Some(_) | None => return,
         };
         let needed = keep.as_ref().map(|spec| spec.listen.as_slice()).unwrap_or_default();
         if self.open.iter().all(|listener| needed.contains(listener)) {

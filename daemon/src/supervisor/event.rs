@@ -124,6 +124,15 @@ pub enum AppOrder {
 }
 
 impl AppOrder {
+    /// It tries the latest launch, whose listeners have to be open: those of a stopped app are
+    /// closed, and of one that is held those that only the held launch has.
+    pub fn needs_listeners(self) -> bool {
+        match self {
+            Self::Start | Self::Restart | Self::Reload | Self::Retry => true,
+            Self::Stop | Self::Scale(_) => false,
+        }
+    }
+
     /// The verb of the operation this becomes.
     pub fn verb(self) -> Verb {
         match self {

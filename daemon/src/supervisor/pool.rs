@@ -210,10 +210,12 @@ impl Pool {
 
     /// An operator asked for something.
     pub(super) fn ordered(&mut self, order: AppOrder) {
+        if order.needs_listeners() {
+            self.opened(&Arc::clone(&self.latest.spec));
+        }
         match order {
             AppOrder::Start => {
                 self.wish = Wish::Run;
-                self.opened(&Arc::clone(&self.latest.spec));
                 self.latest.trail.forgive();
             }
             AppOrder::Stop => self.wish = Wish::Stop,

@@ -116,7 +116,7 @@ impl World {
 
     /// Orders something of one app.
     pub(super) fn order(&mut self, app: &AppName, what: AppOrder) -> OperationId {
-        if what == AppOrder::Start
+        if what.needs_listeners()
             && !self.core.shutdown
             && let Some(spec) = self.core.spec(app).cloned()
         {

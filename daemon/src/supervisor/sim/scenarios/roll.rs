@@ -159,15 +159,46 @@ fn a_change_of_address_opens_the_new_listener_first_and_closes_the_old_last() {
     assert_eq!(open, [&listener("shop", 1)]);
 }
 
-#[test]
-fn an_address_that_is_taken_back_is_closed_again() {
+/// A world in which a change of address is held.
+fn held_at_another_address() -> World {
     let mut world = World::serving(fixed("v1", 2));
     let mut next = fixed("v2", 2);
     next.listen = vec![listener("shop", 1)];
     world.is_like("v2", Nature::Crashes);
     world.apply(vec![next]);
     world.run_for(secs(60));
-    assert_eq!((world.state(), world.fronts[&shop()].open.len()), (AppState::Held, 2));
+    world
+}
+
+#[test]
+fn a_held_change_of_address_is_closed_again_lest_people_wait_there_for_nobody() {
+    let world = held_at_another_address();
+
+    let open: Vec<_> = world.fronts[&shop()].open.keys().collect();
+    assert_eq!((world.state(), open), (AppState::Held, vec![&listener("shop", 0)]));
+}
+
+#[test]
+fn a_retry_opens_the_address_of_the_held_generation_again() {
+    let mut world = held_at_another_address();
+    world.is_like("v2", Nature::Good);
+
+    world.order(&shop(), AppOrder::Retry);
+    world.run_for(secs(60));
+
+    let open: Vec<_> = world.fronts[&shop()].open.keys().collect();
+    assert_eq!((world.state(), open), (AppState::Serving, vec![&listener("shop", 1)]));
+}
+
+#[test]
+fn an_address_that_is_taken_back_during_a_roll_is_closed_again() {
+    let mut world = World::serving(fixed("v1", 2));
+    let mut next = fixed("v2", 2);
+    next.listen = vec![listener("shop", 1)];
+    world.is_like("v2", Nature::Hangs);
+    world.apply(vec![next]);
+    world.run_for(secs(5));
+    assert_eq!((world.state(), world.fronts[&shop()].open.len()), (AppState::Rolling, 2));
 
     world.apply(vec![fixed("v1", 2)]);
     world.run_for(secs(60));
