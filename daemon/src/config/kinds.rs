@@ -8,6 +8,7 @@ use super::problem::{Finding, Findings};
 use super::raw::{App, ListenAt, MetricsAt, ReadyAfter, WorkerRange};
 use super::read::{Read, Said, entries, unwanted, wanted};
 use super::scalar::{HOUR, Span, Text, Whole};
+use super::sources::Where;
 use super::yaml::{Entry, Form, Node, Value};
 
 /// One value, or a list of them.
@@ -148,24 +149,33 @@ impl Read for Defaults {
 }
 
 /// The apps by name, each still a node: what they say is read once `defaults` is known.
-#[derive(Clone, Debug)]
-pub(super) struct Apps(pub(super) Vec<(Said<AppName>, Node)>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Apps {
+    /// By name, as often as it is said.
+    pub(super) named: Vec<(Said<AppName>, Node)>,
+    /// Those whose name is none. What else is wrong with them is told all the same.
+    pub(super) nameless: Vec<(Where, Node)>,
+}
 
 impl Read for Apps {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
         if node.value == Value::Null {
-            return Some(Self(Vec::new()));
+            return Some(Self::default());
         }
-        let mut apps = Vec::new();
+        let mut apps = Self::default();
         for entry in entries(node, findings)? {
             match entry.key.parse() {
                 Ok(value) => {
-                    apps.push((Said { value, at: entry.said.clone() }, entry.node.clone()));
+                    let name = Said { value, at: entry.said.clone() };
+                    apps.named.push((name, entry.node.clone()));
                 }
-                Err(why) => findings.push(named_wrongly(entry, &why)),
+                Err(why) => {
+                    findings.push(named_wrongly(entry, &why));
+                    apps.nameless.push((entry.said.clone(), entry.node.clone()));
+                }
             }
         }
-        Some(Self(apps))
+        Some(apps)
     }
 }
 

@@ -51,12 +51,12 @@ impl Reading {
         let Some(node) = self.tree(path, bytes) else { return };
         let Some(site) = Site::read(&node, &mut self.findings) else { return };
         let defaults = site.defaults.as_ref().map(|said| &said.value.0);
-        let mut apps = BTreeMap::new();
-        self.adopt(site.apps.as_ref(), defaults, &mut apps);
+        let (mut apps, mut nameless) = (BTreeMap::new(), Vec::new());
+        nameless.extend(self.adopt(site.apps.as_ref(), defaults, &mut apps));
         for pattern in site.include.iter().flat_map(|said| &said.value.0) {
             for path in self.included(pattern) {
                 let Some(included) = self.include(pattern, &path) else { continue };
-                self.adopt(included.apps.as_ref(), defaults, &mut apps);
+                nameless.extend(self.adopt(included.apps.as_ref(), defaults, &mut apps));
             }
         }
         if apps.is_empty() && self.findings.is_empty() {
@@ -66,7 +66,7 @@ impl Reading {
                     .hint("write one below `apps`; `scgid init` shows how"),
             );
         }
-        self.written = Some(Written { site, apps });
+        self.written = Some(Written { site, apps, nameless });
     }
 
     /// The files that one `include` means, without those that were read already.
@@ -145,26 +145,32 @@ impl Reading {
         }
     }
 
-    /// Takes the apps of one file in, each with what the defaults add to it.
+    /// Takes the apps of one file in, each with what the defaults add to it. Returns those that
+    /// have no name of their own.
     fn adopt(
         &mut self,
         found: Option<&Said<Apps>>,
         defaults: Option<&Node>,
         apps: &mut BTreeMap<AppName, (Where, Node)>,
-    ) {
-        for (name, node) in found.iter().flat_map(|found| &found.value.0) {
+    ) -> Vec<(Where, Node)> {
+        let nameless = found.iter().flat_map(|found| &found.value.nameless);
+        let mut nameless: Vec<_> =
+            nameless.map(|(at, node)| (at.clone(), filled(node, defaults))).collect();
+        for (name, node) in found.iter().flat_map(|found| &found.value.named) {
             if let Some((first, _)) = apps.get(&name.value) {
                 self.findings.push(
                     Finding::at(&name.at, format!("there is an app `{}` already", name.value))
                         .beside(first.spot, "first here")
                         .hint("give one of them another name"),
                 );
+                nameless.push((name.at.clone(), filled(node, defaults)));
                 continue;
             }
             let filled = filled(node, defaults);
             self.remember_inherited(&format!("apps.{}", name.value), &filled);
             apps.insert(name.value.clone(), (name.at.clone(), filled));
         }
+        nameless
     }
 
     /// What an app has from the defaults is also found under the app's own path.

@@ -58,6 +58,8 @@ pub(super) struct Written {
     pub(super) site: raw::Site,
     /// The apps of all files, by name.
     pub(super) apps: BTreeMap<AppName, (Where, Node)>,
+    /// Apps that have no name, or one that another app has already.
+    pub(super) nameless: Vec<(Where, Node)>,
 }
 
 /// What came of a site.
@@ -89,6 +91,11 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
             }
         }
         context.findings.extend(alone.findings);
+    }
+    for (at, node) in &written.nameless {
+        // The site is refused for its name already; whoever mends that wants to know the rest.
+        let name = "nameless".parse().expect("a word of small letters is a name");
+        one(&name, at, node, &mut clash::Clashes::default(), context);
     }
     clashes.report(&mut context.findings);
     Checked { site: Site { control, metrics, apps }, unprepared }

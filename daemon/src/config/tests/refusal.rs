@@ -51,6 +51,12 @@ apps:
     workers: 0
     user: www-dat
 ";
+    an_app_with_a_wrong_name_is_told_what_else_is_wrong: "\
+apps:
+  Bad_Name:
+    run: []
+    workers: {min: 4, max: 1}
+";
     php_fpm_is_told_our_words: app!("pm: dynamic\n    pm.max_children: 5\n    max_children: 5\n    listen.mode: 0660");
     uwsgi_is_told_our_words: app!("processes: 4\n    chdir: /srv\n    uid: www-data\n    master: true");
     supervisord_is_told_our_words: app!("command: /bin/x\n    numprocs: 4\n    stopwaitsecs: 10\n    autorestart: true");
