@@ -76,7 +76,7 @@ fn litter(file: &str) {
             "--fork",
             "sh",
             "-c",
-            "echo $$ > \"$0.part\" && mv \"$0.part\" \"$0\" && exec sleep 1000",
+            "echo $$ > \"$0.part\" && mv \"$0.part\" \"$0\" && exec sleep 300",
             file,
         ])
         .stdin(Stdio::null())

@@ -67,7 +67,10 @@ impl Demo {
 
 impl Drop for Demo {
     fn drop(&mut self) {
+        let folder = self.socket().parent().map(Path::to_owned).unwrap();
         process::end(&mut self.process);
+        // Killed, it could not do so itself.
+        let _it_may_be_gone = std::fs::remove_dir_all(folder);
     }
 }
 

@@ -18,5 +18,6 @@ mod metrics;
 mod nginx;
 mod reload;
 mod shutdown;
+mod size;
 mod stop;
 mod tidy;
