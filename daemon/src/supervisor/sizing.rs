@@ -1,6 +1,6 @@
 //! How many workers are wanted, from what was last seen of the pool.
 //!
-//! Grows when somebody waits and nobody is idle, in steps that double; shrinks by one worker at a
+//! Grows when more people wait than workers are idle, in steps that double; shrinks by one worker at a
 //! time, the one idle longest, once it has been idle for the timeout. A pool is looked at when a
 //! connection arrives, at most every tenth of a second, and again for as long as something is
 //! pending; a quiet pool is not looked at and costs nothing.
@@ -78,7 +78,7 @@ impl Demand {
     pub(super) fn learn(&mut self, load: &Load, starting: u16, bounds: Bounds, now: Moment) {
         let seen = Seen::of(load, starting);
         let before = self.target;
-        if seen.waiting > starting && seen.idle == 0 {
+        if seen.is_short() {
             self.grow(&seen);
         } else {
             self.step = 1;
@@ -111,7 +111,7 @@ impl Demand {
 
     fn next_look(&self, seen: &Seen, bounds: Bounds, changed: bool, now: Moment) -> Option<Moment> {
         let saturated = seen.idle == 0 && seen.busy > 0;
-        let growing = seen.waiting > 0 && seen.idle == 0 && self.target < bounds.max;
+        let growing = seen.waiting > seen.idle && self.target < bounds.max;
         if saturated || growing || changed {
             return Some(now + if bounds.is_fixed() { LOOK_FIXED } else { LOOK });
         }
@@ -146,6 +146,12 @@ impl Seen {
             starting,
             longest_idle: idle.max().copied().unwrap_or_default(),
         }
+    }
+
+    /// More people wait than the workers that are idle or on their way can serve at once. A worker
+    /// with requests of microseconds is idle between two of them, whenever one looks.
+    fn is_short(&self) -> bool {
+        self.waiting > self.idle.saturating_add(self.starting)
     }
 
     /// More workers are idle than have to be kept at hand.
@@ -194,6 +200,12 @@ mod tests {
     fn no_more_workers_start_than_people_wait() {
         assert_eq!(after(&[(load(3, 4, &[]), 3)]).target(), 0);
         assert_eq!(after(&[(load(9, 1, &[]), 0), (load(2, 2, &[]), 1)]).target(), 4);
+    }
+
+    #[test]
+    fn a_worker_between_two_short_requests_does_not_hide_a_queue() {
+        assert_eq!(after(&[(load(9, 1, &[0]), 0)]).target(), 3);
+        assert_eq!(after(&[(load(1, 1, &[0]), 0)]).target(), 0);
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::event::Pid;
 use super::moment::Moment;
 use super::note::{About, Cause};
 use super::restart::HEALTHY_AFTER;
-use crate::spec::{AppSpec, Ready};
+use crate::spec::{AppSpec, Ready, Timing};
 
 /// When a request to leave is repeated, counted from the first. A program that was between
 /// looking at its flag and going to sleep in accept(2) has missed it.
@@ -100,7 +100,12 @@ impl Worker {
             (Role::App, Ready::After(pause)) => Some(now + pause),
             (Role::App, Ready::Notify) | (Role::Relief, _) => None,
         };
-        let until = now + spec.timing.start_timeout;
+        let patience = match self.role {
+            Role::App => spec.timing.start_timeout,
+            // It is ours, and not as quick as the app may have to be.
+            Role::Relief => Timing::default().start_timeout,
+        };
+        let until = now + patience;
         self.life = Life::Starting { pid, until, ready_at };
     }
 
