@@ -1,12 +1,13 @@
 //! What to do about the facts: the whole policy of a pool, in a few sentences.
 //!
-//! 1. Whoever passed a deadline is killed; whoever has lived long enough is ready.
+//! 1. Whoever has lived long enough is ready; whoever passed a deadline is killed.
 //! 2. How many seats are wanted comes from sizing; none if the app is leaving.
 //! 3. Workers in seats beyond that are asked to leave.
 //! 4. A worker that is not of the active launch is asked to leave once its seat is served by one
-//!    that is, or at once if it never served.
+//!    that is, or by a newer one, or at once if it never served.
 //! 5. While the active launch rests after a death, nobody is started.
-//! 6. Every wanted seat without a worker of the active launch gets one, a few at a time.
+//! 6. Every wanted seat without a worker of the active launch gets one, a few at a time, and fewer
+//!    until the launch has served well.
 //! 7. An app that is given up for now is answered for by a relief worker.
 //!
 //! Death, roll, scaling, recovery and shutdown are these sentences seen from different facts; there
@@ -170,17 +171,18 @@ impl Pool {
 
     fn retire_outdated(&mut self, turn: &mut Turn<'_>) {
         let active = self.active().generation;
-        let current = |worker: &&Worker| worker.generation == active;
-        let served: BTreeSet<_> = self
-            .app_workers()
-            .filter(current)
-            .filter(|worker| worker.is_serving())
-            .map(|worker| worker.seat)
-            .collect();
+        // Of several that serve one seat the best stays: one of the active launch, else the newest.
+        let rank = |worker: &Worker| (worker.generation == active, worker.generation);
+        let mut best = BTreeMap::new();
+        for worker in self.app_workers().filter(|worker| worker.is_serving()) {
+            let seat = best.entry(worker.seat).or_insert_with(|| rank(worker));
+            *seat = rank(worker).max(*seat);
+        }
         self.ask_to_leave(turn, Cause::Rolled, |worker| {
+            let surpassed = best.get(&worker.seat).is_some_and(|best| *best > rank(worker));
             worker.role == Role::App
                 && worker.generation != active
-                && (worker.is_starting() || served.contains(&worker.seat))
+                && (worker.is_starting() || surpassed)
         });
     }
 

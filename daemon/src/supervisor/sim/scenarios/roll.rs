@@ -4,6 +4,7 @@ use scgi_protocol::name::Generation;
 
 use super::super::chaos::listener;
 use super::*;
+use crate::spec::Ready;
 use crate::supervisor::{AppOrder, Cause};
 
 #[test]
@@ -157,6 +158,23 @@ fn a_change_of_address_opens_the_new_listener_first_and_closes_the_old_last() {
 
     let open: Vec<_> = world.fronts[&shop()].open.keys().collect();
     assert_eq!(open, [&listener("shop", 1)]);
+}
+
+#[test]
+fn of_two_old_workers_in_one_seat_only_the_newer_stays() {
+    let patient = |version| {
+        let mut spec = fixed(version, 1);
+        spec.timing.ready = Ready::After(secs(1));
+        spec
+    };
+    let mut world = World::serving(patient("v1"));
+    world.apply(vec![patient("v2")]);
+
+    world.oversleep(secs(5));
+    world.order(&shop(), AppOrder::Reload);
+
+    let seats = world.view().seats;
+    assert_eq!((seats.serving, seats.starting, seats.draining), (1, 1, 1));
 }
 
 /// A world in which a change of address is held.
