@@ -183,13 +183,8 @@ impl Shell {
             let news = self.next().await;
             let now = self.shared.clock.now();
             self.shared.pulse.beat(Clock::monotonic_ns());
-            let somebody_died = matches!(news, News::Signal(Word::Child));
             for fact in self.understand(news, now) {
                 self.turn(fact, now);
-            }
-            // After the dead have been replaced: nobody waits for this.
-            if somebody_died {
-                self.hands.kill_strays();
             }
         }
     }
@@ -213,7 +208,10 @@ impl Shell {
     /// What news means to the core.
     fn understand(&mut self, news: News, now: Moment) -> Vec<Event> {
         match news {
-            News::Signal(Word::Child) => self.bury(),
+            News::Signal(Word::Child) => {
+                self.bury(now);
+                Vec::new()
+            }
             News::Signal(Word::Leave) => vec![self.leave()],
             News::Signal(Word::Reload) => {
                 self.read_config(None);
@@ -261,12 +259,16 @@ impl Shell {
         }
     }
 
-    fn bury(&mut self) -> Vec<Event> {
-        let mut facts = Vec::new();
+    /// Buries the dead one by one: a number that is free again may be given to a new worker, or be
+    /// sent a signal, before the core has heard of the one that had it.
+    fn bury(&mut self, now: Moment) {
         while let Some((pid, exit)) = reap::next() {
-            facts.extend(self.hands.buried(pid, exit));
+            if let Some(fact) = self.hands.buried(pid, exit) {
+                self.turn(fact, now);
+            }
         }
-        facts
+        // After the dead have been replaced: nobody waits for this.
+        self.hands.kill_strays();
     }
 
     /// What a notice says, one fact for each thing. It counts as its worker's own if it comes from
