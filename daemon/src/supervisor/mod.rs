@@ -223,18 +223,24 @@ impl Supervisor {
                 touched.insert(name.clone());
             }
         }
+        // An app that stays as it was may be in trouble; that is not this operation's.
+        let mut waits_for = touched.clone();
         for (name, spec) in apps {
             touched.insert(name.clone());
             match self.pools.get_mut(&name) {
-                Some(pool) => pool.applied(spec),
+                Some(pool) => {
+                    if pool.applied(spec) {
+                        waits_for.insert(name);
+                    }
+                }
                 None => {
+                    waits_for.insert(name.clone());
                     out.push(Action::Tell(Note::Added { app: name.clone() }));
                     self.pools.insert(name, Pool::new(spec, now));
                 }
             }
         }
-        let waits_for =
-            touched.iter().filter(|app| self.pools.contains_key(*app)).cloned().collect();
+        waits_for.retain(|app| self.pools.contains_key(app));
         let operation = Operation::new(id, Verb::Apply, None, waits_for, now);
         let why = |(app, (why, _)): (&AppName, &(String, Moment))| format!("{app}: {why}");
         let operation = self.unprepared.iter().map(why).fold(operation, Operation::failing);

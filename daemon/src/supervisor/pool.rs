@@ -177,17 +177,18 @@ impl Pool {
 
     // ---- facts ----
 
-    /// Another spec was applied.
-    pub(super) fn applied(&mut self, spec: Arc<AppSpec>) {
-        self.scaled = None;
-        self.removed = false;
+    /// A spec was applied; tells whether that changes anything.
+    pub(super) fn applied(&mut self, spec: Arc<AppSpec>) -> bool {
+        let returns = self.scaled.take().is_some() | std::mem::take(&mut self.removed);
         self.opened(&spec);
-        match self.latest.spec.change_to(&spec) {
+        let change = self.latest.spec.change_to(&spec);
+        match change {
             Change::None => {}
             Change::Retune => self.latest.spec = spec,
             Change::Roll => self.next_generation(spec),
         }
         self.demand.keep_within(self.bounds());
+        returns || change != Change::None
     }
 
     /// The shell has opened what `spec` listens at, beside what was open.

@@ -139,6 +139,20 @@ fn an_apply_touches_only_what_changed() {
 }
 
 #[test]
+fn an_apply_does_not_answer_for_an_app_that_was_failing_and_stays_as_it_was() {
+    let mut world = World::with(Nature::Crashes, fixed("v1", 1));
+    world.run_for(secs(20));
+    assert_eq!(world.state(), AppState::Failing);
+    let blog = spec("blog", "good", Sizing::fixed(2).unwrap());
+    world.is_like("good", Nature::Good);
+
+    let apply = world.apply(vec![blog, fixed("v1", 1)]);
+    world.run_for(secs(5));
+
+    assert_eq!((world.outcome(apply), world.state()), (Ok(()), AppState::Failing));
+}
+
+#[test]
 fn a_shutdown_lets_everybody_finish_and_ends_the_daemon_once() {
     let mut world = World::serving(fixed("v1", 3));
 
