@@ -147,23 +147,9 @@ fn limited(limits: &BTreeMap<Resource, Limit>) -> Value {
     let entry = |(&resource, limit): (&Resource, &Limit)| {
         let soft = ("soft", amount(resource, limit.soft));
         let hard = ("hard", amount(resource, limit.hard));
-        (text(word(resource)), map([soft, hard]))
+        (text(resource.as_str()), map([soft, hard]))
     };
     Value::Mapping(limits.iter().map(entry).collect())
-}
-
-fn word(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Nofile => "nofile",
-        Resource::Nproc => "nproc",
-        Resource::As => "as",
-        Resource::Core => "core",
-        Resource::Cpu => "cpu",
-        Resource::Data => "data",
-        Resource::Fsize => "fsize",
-        Resource::Memlock => "memlock",
-        Resource::Stack => "stack",
-    }
 }
 
 fn control_socket(control: &ControlSpec) -> Value {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::spec::{
-    AppSpec, Identity, Launch, Limit, ListenSpec, Ready, Resource, Restart, Roll, Sizing, Timing,
+    AppSpec, Identity, Launch, Limit, ListenSpec, Ready, Restart, Roll, Sizing, Timing,
 };
 
 /// Settings as they are listed: `key` and value.
@@ -72,7 +72,7 @@ fn put_launch(put: &mut impl FnMut(&str, String), launch: &Launch) {
         put("nice", nice.to_string());
     }
     for (resource, limit) in limits {
-        put(&format!("limits.{}", word(*resource)), bounds(*limit));
+        put(&format!("limits.{}", resource.as_str()), bounds(*limit));
     }
 }
 
@@ -103,20 +103,6 @@ fn bounds(limit: Limit) -> String {
     let word = |value: Option<u64>| value.map_or_else(|| "unlimited".to_owned(), |n| n.to_string());
     let Limit { soft, hard } = limit;
     if soft == hard { word(soft) } else { format!("{} (up to {})", word(soft), word(hard)) }
-}
-
-fn word(resource: Resource) -> &'static str {
-    match resource {
-        Resource::Nofile => "nofile",
-        Resource::Nproc => "nproc",
-        Resource::As => "as",
-        Resource::Core => "core",
-        Resource::Cpu => "cpu",
-        Resource::Data => "data",
-        Resource::Fsize => "fsize",
-        Resource::Memlock => "memlock",
-        Resource::Stack => "stack",
-    }
 }
 
 fn span(time: Duration) -> String {

@@ -30,7 +30,7 @@ pub(super) fn apply(launch: &Launch) -> Result<(), LimitsError> {
 }
 
 fn set(resource: Resource, limit: Limit) -> Result<(), LimitsError> {
-    let (kernel, name) = known_as(resource);
+    let (kernel, name) = (kernel(resource), resource.as_str());
     let Limit { soft, hard } = limit;
     let number = |limit: Option<u64>| limit.unwrap_or(RLIM_INFINITY);
     setrlimit(kernel, number(soft), number(hard)).map_err(|source| LimitsError::Limit {
@@ -45,16 +45,16 @@ fn shown(limit: Option<u64>) -> String {
     limit.map_or_else(|| "no limit".to_owned(), |number| number.to_string())
 }
 
-fn known_as(resource: Resource) -> (Kernel, &'static str) {
+fn kernel(resource: Resource) -> Kernel {
     match resource {
-        Resource::Nofile => (Kernel::RLIMIT_NOFILE, "nofile"),
-        Resource::Nproc => (Kernel::RLIMIT_NPROC, "nproc"),
-        Resource::As => (Kernel::RLIMIT_AS, "as"),
-        Resource::Core => (Kernel::RLIMIT_CORE, "core"),
-        Resource::Cpu => (Kernel::RLIMIT_CPU, "cpu"),
-        Resource::Data => (Kernel::RLIMIT_DATA, "data"),
-        Resource::Fsize => (Kernel::RLIMIT_FSIZE, "fsize"),
-        Resource::Memlock => (Kernel::RLIMIT_MEMLOCK, "memlock"),
-        Resource::Stack => (Kernel::RLIMIT_STACK, "stack"),
+        Resource::Nofile => Kernel::RLIMIT_NOFILE,
+        Resource::Nproc => Kernel::RLIMIT_NPROC,
+        Resource::As => Kernel::RLIMIT_AS,
+        Resource::Core => Kernel::RLIMIT_CORE,
+        Resource::Cpu => Kernel::RLIMIT_CPU,
+        Resource::Data => Kernel::RLIMIT_DATA,
+        Resource::Fsize => Kernel::RLIMIT_FSIZE,
+        Resource::Memlock => Kernel::RLIMIT_MEMLOCK,
+        Resource::Stack => Kernel::RLIMIT_STACK,
     }
 }

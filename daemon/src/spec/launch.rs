@@ -69,6 +69,23 @@ pub enum Resource {
     Stack,
 }
 
+impl Resource {
+    /// Its key in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nofile => "nofile",
+            Self::Nproc => "nproc",
+            Self::As => "as",
+            Self::Core => "core",
+            Self::Cpu => "cpu",
+            Self::Data => "data",
+            Self::Fsize => "fsize",
+            Self::Memlock => "memlock",
+            Self::Stack => "stack",
+        }
+    }
+}
+
 /// A soft and a hard limit; `None` is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
