@@ -4,7 +4,7 @@
 //! repeated is anything sorted or copied. Knows nothing of netstrings, and of the meaning of
 //! names only that repeated request headers (`HTTP_…`) may be joined.
 
-use std::ffi::CStr;
+use std::num::NonZeroU32;
 
 use super::{HeadError, Policy};
 
@@ -14,8 +14,8 @@ const USUAL_VARIABLES: usize = 48;
 /// Up to so many variables a suspicion is settled by looking at each of them.
 const FEW_VARIABLES: usize = 64;
 
-/// Largest block that can be indexed, in bytes.
-pub(super) const MAX_BLOCK_BYTES: usize = u32::MAX as usize;
+/// Largest block that can be indexed, in bytes: the word behind it has an index too.
+pub(super) const MAX_BLOCK_BYTES: usize = u32::MAX as usize - 8;
 
 /// Where one variable stands in its block. Each of its two strings ends before a NUL.
 #[derive(Clone, Copy, Debug)]
@@ -59,32 +59,86 @@ pub(super) fn cut(block: &[u8]) -> Result<Cut, HeadError> {
     if block.last().is_some_and(|&byte| byte != 0) {
         return Err(HeadError::Unterminated);
     }
-    let mut spans = Vec::with_capacity(USUAL_VARIABLES);
+    let (words, rest) = block.as_chunks();
+    let mut last = [0xff; 8]; // no NUL
+    last[..rest.len()].copy_from_slice(rest);
+    let mut cutter = Cutter::default();
+    for word in words {
+        cutter.word(*word);
+    }
+    cutter.word(last);
+    let spans = cutter.finish()?;
     let mut names = Names::default();
     let mut suspicious = false;
-    let mut at = 0;
-    while at < block.len() {
-        let value = after_string(block, at);
-        let name = &block[at..value - 1];
-        if name.is_empty() {
-            return Err(HeadError::EmptyName);
-        }
-        if value == block.len() {
-            return Err(HeadError::OddStrings);
-        }
-        let next = after_string(block, value);
-        suspicious |= names.may_hold(name, block, &spans);
-        spans.push(Span::new(at, value, next - 1));
-        at = next;
+    for (nth, variable) in spans.iter().enumerate() {
+        suspicious |= names.may_hold(variable.name(block), block, &spans[..nth]);
     }
     Ok(Cut { spans, suspicious })
 }
 
-/// Where the string after the one that begins at `at` begins.
+/// Finds the variables of a block that is handed in eight bytes at a time.
+///
+/// A head is mostly short strings, for which a search that begins anew behind each of them spends
+/// more on beginning than on searching. This one never begins anew, whatever the strings.
+struct Cutter {
+    spans: Vec<Span>,
+    /// Where the next word begins.
+    word: u32,
+    /// Where the variable that is being looked at begins.
+    name: u32,
+    /// Where its value begins, if its name has ended.
+    value: Option<NonZeroU32>,
+    /// A name was empty.
+    nameless: bool,
+}
+
+impl Default for Cutter {
+    fn default() -> Self {
+        let spans = Vec::with_capacity(USUAL_VARIABLES);
+        Self { spans, word: 0, name: 0, value: None, nameless: false }
+    }
+}
+
+impl Cutter {
+    #[inline]
+    fn word(&mut self, word: [u8; 8]) {
+        let mut nuls = zero_bytes(u64::from_le_bytes(word));
+        while nuls != 0 {
+            self.string_ends(self.word + nuls.trailing_zeros() / 8);
+            nuls &= nuls - 1;
+        }
+        self.word += 8;
+    }
+
+    #[inline]
+    fn string_ends(&mut self, at: u32) {
+        match self.value.take() {
+            None => {
+                self.nameless |= at == self.name;
+                self.value = NonZeroU32::new(at + 1);
+            }
+            Some(value) => {
+                self.spans.push(Span { name: self.name, value: value.get(), end: at });
+                self.name = at + 1;
+            }
+        }
+    }
+
+    fn finish(self) -> Result<Vec<Span>, HeadError> {
+        match self {
+            Self { nameless: true, .. } => Err(HeadError::EmptyName),
+            Self { value: Some(_), .. } => Err(HeadError::OddStrings),
+            Self { spans, .. } => Ok(spans),
+        }
+    }
+}
+
+/// The highest bit of every byte of `word` that is zero, and no other.
 #[inline]
-fn after_string(block: &[u8], at: usize) -> usize {
-    let string = CStr::from_bytes_until_nul(&block[at..]).expect("the block ends with NUL");
-    at + string.count_bytes() + 1
+fn zero_bytes(word: u64) -> u64 {
+    const LOW_BITS: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    // The sum carries into a byte's highest bit if any of its others is set, and no further.
+    !(((word & LOW_BITS) + LOW_BITS) | word | LOW_BITS)
 }
 
 /// Which names a list of variables holds, perhaps: a filter in front of comparing them.
@@ -209,6 +263,38 @@ mod tests {
             .flat_map(|(name, value)| [*name, "\0", *value, "\0"])
             .collect::<String>()
             .into()
+    }
+
+    #[test]
+    fn nul_alone_is_told_from_all_other_bytes_wherever_it_stands() {
+        for byte in 0..=255 {
+            for beside in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+                for place in 0..8 {
+                    let mut word = [beside; 8];
+                    word[place] = byte;
+
+                    let found = zero_bytes(u64::from_le_bytes(word)).to_le_bytes();
+
+                    assert_eq!(found, word.map(|byte| if byte == 0 { 0x80 } else { 0 }));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn strings_of_every_length_are_cut_where_they_end() {
+        for length in 1..40 {
+            let (name, value) = ("N".repeat(length), "v".repeat(40 - length));
+            let block = block(&[(&name, &value), ("B", ""), (&value, &name)]);
+
+            let cut = cut(&block).unwrap();
+
+            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+            let seen: Vec<_> =
+                cut.spans.iter().map(|s| (text(s.name(&block)), text(s.value(&block)))).collect();
+            let expected = [(&name, &value), (&"B".into(), &String::new()), (&value, &name)];
+            assert_eq!(seen, expected.map(|(name, value)| (name.clone(), value.clone())));
+        }
     }
 
     #[test]
