@@ -100,8 +100,11 @@ impl<'r> Body<'r> {
             self.end = BodyEnd::TooLong;
             return Err(BodyError::TooLong { length, limit });
         };
-        let mut whole = vec![0; bytes];
-        self.read_exact(&mut whole).map_err(BodyError::Broken)?;
+        let mut whole = Vec::with_capacity(bytes);
+        whole.extend_from_slice(std::mem::take(&mut self.early));
+        while !self.coming.is_complete() {
+            self.append(&mut whole).map_err(BodyError::Broken)?;
+        }
         Ok(whole)
     }
 
@@ -146,13 +149,32 @@ impl<'r> Body<'r> {
         self.record.phase(Phase::Reading);
         let received = self.wire.receive(&mut into[..room], self.patience);
         self.record.phase(Phase::Handling);
+        let received = self.arrived(received)?;
+        Ok(self.coming.take(&into[..received]).len())
+    }
+
+    /// Receives into the memory `into` has to spare.
+    fn append(&mut self, into: &mut Vec<u8>) -> io::Result<()> {
+        let before = into.len();
+        self.record.phase(Phase::Reading);
+        let received = self.wire.append(into, self.patience);
+        self.record.phase(Phase::Handling);
+        let received = self.arrived(received)?;
+        let wanted = self.coming.take(&into[before..]).len();
+        self.surplus |= wanted < received;
+        into.truncate(before + wanted);
+        Ok(())
+    }
+
+    /// Judges what receiving came to: some bytes, or how the body ends.
+    fn arrived(&mut self, received: io::Result<usize>) -> io::Result<usize> {
         match received {
             Ok(0) => {
                 self.end = BodyEnd::Gone;
                 let gone = self.coming.end_of_input().expect_err("the body is not complete");
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, gone))
             }
-            Ok(received) => Ok(self.coming.take(&into[..received]).len()),
+            Ok(received) => Ok(received),
             Err(error) => {
                 let silent = error.kind() == io::ErrorKind::TimedOut;
                 self.end = if silent { BodyEnd::Silent } else { BodyEnd::Gone };

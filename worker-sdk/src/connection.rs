@@ -59,21 +59,21 @@ enum NoHead {
 
 impl<'a> Desk<'a> {
     pub(crate) fn new(record: Record<'a>) -> Self {
-        Self { record, input: vec![0; INPUT_BYTES], buffers: Buffers::default() }
+        Self { record, input: Vec::with_capacity(INPUT_BYTES), buffers: Buffers::default() }
     }
 
     /// Serves the connection that was accepted at `since_ns`; returns when it was answered, in
     /// nanoseconds of the same clock.
     pub(crate) fn serve<S>(&mut self, service: &Service<S>, wire: &dyn Wire, since_ns: u64) -> u64 {
-        let outcome = self.receive_head(service, wire, since_ns).and_then(|filled| {
-            let decoded = scgi::decode(&self.input[..filled], &service.codec);
+        let outcome = self.receive_head(service, wire, since_ns).and_then(|()| {
+            let decoded = scgi::decode(&self.input, &service.codec);
             let (head, taken) = decoded.map_err(NoHead::Refused)?.ok_or(NoHead::Incomplete)?;
-            let arrived = Arrived { head: &head, rest: &self.input[taken..filled], taken };
+            let arrived = Arrived { head: &head, rest: &self.input[taken..], taken };
             let exchange = Exchange { service, wire, record: self.record };
             Ok(exchange.run(arrived, &mut self.buffers, since_ns))
         });
-        if self.input.len() > KEPT_BYTES {
-            self.input = vec![0; INPUT_BYTES];
+        if self.input.capacity() > KEPT_BYTES {
+            self.input = Vec::with_capacity(INPUT_BYTES);
         }
         outcome.unwrap_or_else(|no_head| {
             self.turn_away(service, wire, no_head);
@@ -81,34 +81,33 @@ impl<'a> Desk<'a> {
         })
     }
 
-    /// Receives until the head is there, and what came with it; returns how much that is.
+    /// Receives until the head is there, and what came with it.
     fn receive_head<S>(
         &mut self,
         service: &Service<S>,
         wire: &dyn Wire,
         since_ns: u64,
-    ) -> Result<usize, NoHead> {
-        let mut filled = 0;
+    ) -> Result<(), NoHead> {
+        self.input.clear();
         let mut patience = service.limits.head_timeout;
         loop {
-            let received = wire.receive(&mut self.input[filled..], patience);
-            match received {
-                Ok(0) if filled == 0 => return Err(NoHead::Nothing),
+            match wire.append(&mut self.input, patience) {
+                Ok(0) if self.input.is_empty() => return Err(NoHead::Nothing),
                 Ok(0) => return Err(NoHead::Incomplete),
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => {
                     return Err(NoHead::Incomplete);
                 }
                 Err(_) => return Err(NoHead::Nothing),
-                Ok(received) => filled += received,
+                Ok(_) => {}
             }
-            let needed =
-                scgi::needed(&self.input[..filled], &service.codec).map_err(NoHead::Refused)?;
+            let filled = self.input.len();
+            let needed = scgi::needed(&self.input, &service.codec).map_err(NoHead::Refused)?;
             if needed.is_some_and(|needed| needed <= filled) {
-                return Ok(filled);
+                return Ok(());
             }
-            if filled == self.input.len() {
+            if filled == self.input.capacity() {
                 // By what has come, not by what is announced: announcing costs a peer nothing.
-                self.input.resize(filled * 2, 0);
+                self.input.reserve_exact(filled);
             }
             let spent = Duration::from_nanos(now_ns().saturating_sub(since_ns));
             patience = service.limits.head_timeout.checked_sub(spent).ok_or(NoHead::Incomplete)?;

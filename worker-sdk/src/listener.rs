@@ -15,6 +15,8 @@ use nix::sys::socket::{AddressFamily, SockaddrLike, SockaddrStorage, getsockname
 use nix::sys::socket::{getsockopt, setsockopt};
 use scgi_protocol::address::Address;
 
+use crate::wire;
+
 /// Why a socket cannot be listened on. Nothing has changed when this is returned.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ListenError {
@@ -85,10 +87,7 @@ impl Listener {
     /// Accepts a connection, in blocking mode and closed on exec.
     #[inline]
     pub(crate) fn accept(&self) -> io::Result<OwnedFd> {
-        match self {
-            Self::Unix(listener) => listener.accept().map(|(stream, _)| stream.into()),
-            Self::Tcp(listener) => listener.accept().map(|(stream, _)| stream.into()),
-        }
+        wire::accept(self)
     }
 
     /// Where it really listens (port 0 means any), as an [`Address`] is written.

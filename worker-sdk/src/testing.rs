@@ -206,6 +206,11 @@ impl Wire for Memory {
         self.input.borrow_mut().read(into)
     }
 
+    fn append(&self, into: &mut Vec<u8>, _patience: Duration) -> io::Result<usize> {
+        let room = (into.capacity() - into.len()) as u64;
+        self.input.borrow_mut().by_ref().take(room).read_to_end(into)
+    }
+
     fn send(&self, parts: &[&[u8]], _patience: Duration) -> io::Result<()> {
         self.output.borrow_mut().extend(parts.iter().copied().flatten());
         Ok(())

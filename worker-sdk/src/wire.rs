@@ -6,16 +6,14 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::libc;
-use nix::sys::socket::{
-    MsgFlags, Shutdown, recv, send, sendmsg, setsockopt, shutdown,
-    sockopt::{Linger, ReceiveTimeout, SendTimeout},
-};
-use nix::sys::time::TimeVal;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags};
+use rustix::net::{accept_with, recv, send, sendmsg, shutdown};
 
 /// The most parts one message is sent in: a head, what was held back, what comes.
 pub(crate) const PARTS_MAX: usize = 3;
@@ -28,6 +26,14 @@ pub(crate) trait Wire {
     ///
     /// `TimedOut` after `patience`, or what the connection broke with.
     fn receive(&self, into: &mut [u8], patience: Duration) -> io::Result<usize>;
+
+    /// Receives as [`receive`](Self::receive) does, behind what `into` holds and into the memory
+    /// it has to spare, of which there must be some.
+    ///
+    /// # Errors
+    ///
+    /// As [`receive`](Self::receive).
+    fn append(&self, into: &mut Vec<u8>, patience: Duration) -> io::Result<usize>;
 
     /// Sends all of `parts`, at most [`PARTS_MAX`]; waits at most `patience` for each bit of room.
     ///
@@ -44,6 +50,14 @@ pub(crate) trait Wire {
     fn spoil(&self);
 }
 
+/// Accepts a connection, in blocking mode and closed on exec.
+///
+/// Does not ask the kernel whose it is: the request says for whom the front end speaks.
+#[inline]
+pub(crate) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
+    Ok(retry_on_intr(|| accept_with(&listener, SocketFlags::CLOEXEC))?)
+}
+
 /// A connected socket in blocking mode.
 #[derive(Debug)]
 pub(crate) struct Socket {
@@ -57,30 +71,48 @@ impl Socket {
         Self { fd, receive_patience: Cell::new(None), send_patience: Cell::new(None) }
     }
 
-    #[cold]
-    fn receive_waiting(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
-        if self.receive_patience.get() != Some(patience) {
-            setsockopt(&self.fd, ReceiveTimeout, &time_val(patience))?;
-            self.receive_patience.set(Some(patience));
+    /// Receives by `attempt`, without waiting and then, if it must be, with.
+    #[inline]
+    fn receive_by(
+        &self,
+        patience: Duration,
+        mut attempt: impl FnMut(RecvFlags) -> Result<usize, Errno>,
+    ) -> io::Result<usize> {
+        // Who had to wait before will have to again: a body on its way.
+        if self.receive_patience.get().is_none() {
+            match attempt(RecvFlags::DONTWAIT) {
+                Ok(received) => return Ok(received),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
+        self.wait_at_most(patience)?;
         loop {
-            match recv(self.fd.as_raw_fd(), into, MsgFlags::empty()) {
-                Err(Errno::EINTR) => {}
+            match attempt(RecvFlags::empty()) {
+                Err(Errno::INTR) => {}
                 answer => return answer.map_err(timed_out),
             }
         }
     }
 
     #[cold]
+    fn wait_at_most(&self, patience: Duration) -> io::Result<()> {
+        if self.receive_patience.replace(Some(patience)) != Some(patience) {
+            set_socket_timeout(&self.fd, Timeout::Recv, Some(at_least_some(patience)))?;
+        }
+        Ok(())
+    }
+
+    #[cold]
     fn send_waiting(&self, mut rest: &[u8], patience: Duration) -> io::Result<()> {
         if self.send_patience.get() != Some(patience) {
-            setsockopt(&self.fd, SendTimeout, &time_val(patience))?;
+            set_socket_timeout(&self.fd, Timeout::Send, Some(at_least_some(patience)))?;
             self.send_patience.set(Some(patience));
         }
         while !rest.is_empty() {
-            match send(self.fd.as_raw_fd(), rest, MsgFlags::MSG_NOSIGNAL) {
+            match send(&self.fd, rest, SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = &rest[sent..],
-                Err(Errno::EINTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(timed_out(error)),
             }
         }
@@ -91,35 +123,34 @@ impl Socket {
 impl Wire for Socket {
     #[inline]
     fn receive(&self, into: &mut [u8], patience: Duration) -> io::Result<usize> {
-        if self.receive_patience.get().is_some() {
-            // It had to wait before and will again: a body on its way.
-            return self.receive_waiting(into, patience);
-        }
-        match recv(self.fd.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
-            Ok(received) => Ok(received),
-            Err(Errno::EAGAIN | Errno::EINTR) => self.receive_waiting(into, patience),
-            Err(error) => Err(error.into()),
-        }
+        self.receive_by(patience, |flags| recv(&self.fd, &mut *into, flags).map(|(got, _)| got))
+    }
+
+    #[inline]
+    fn append(&self, into: &mut Vec<u8>, patience: Duration) -> io::Result<usize> {
+        self.receive_by(patience, |flags| {
+            recv(&self.fd, spare_capacity(into), flags).map(|(got, _)| got)
+        })
     }
 
     #[inline]
     fn send(&self, parts: &[&[u8]], patience: Duration) -> io::Result<()> {
-        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
-        let fd = self.fd.as_raw_fd();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         let tried = match parts {
             [] => return Ok(()),
-            [only] => send(fd, only, flags),
+            [only] => send(&self.fd, only, flags),
             several => {
                 let mut slices = [IoSlice::new(&[]); PARTS_MAX];
                 for (slice, part) in slices.iter_mut().zip(several) {
                     *slice = IoSlice::new(part);
                 }
-                sendmsg::<()>(fd, &slices[..several.len()], &[], flags, None)
+                let slices = &slices[..several.len()];
+                sendmsg(&self.fd, slices, &mut SendAncillaryBuffer::default(), flags)
             }
         };
         let mut sent = match tried {
             Ok(sent) => sent,
-            Err(Errno::EAGAIN | Errno::EINTR) => 0,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(error) => return Err(error.into()),
         };
         for part in parts {
@@ -134,25 +165,23 @@ impl Wire for Socket {
 
     fn finish(&self) {
         // Fails only if the peer has gone, which ends the waiting for it all the same.
-        let _ = shutdown(self.fd.as_raw_fd(), Shutdown::Write);
+        let _ = shutdown(&self.fd, Shutdown::Write);
     }
 
     fn spoil(&self) {
         // Fails only if the connection is broken already.
-        let _ = setsockopt(&self.fd, Linger, &libc::linger { l_onoff: 1, l_linger: 0 });
+        let _ = set_socket_linger(&self.fd, Some(Duration::ZERO));
     }
 }
 
 /// The kernel takes zero for "for ever", so that the shortest wait is a microsecond.
-fn time_val(patience: Duration) -> TimeVal {
-    let patience = patience.max(Duration::from_micros(1));
-    let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX);
-    TimeVal::new(seconds.into(), patience.subsec_micros().into())
+fn at_least_some(patience: Duration) -> Duration {
+    patience.clamp(Duration::from_micros(1), Duration::from_secs(u32::MAX.into()))
 }
 
 fn timed_out(error: Errno) -> io::Error {
     match error {
-        Errno::EAGAIN => io::ErrorKind::TimedOut.into(),
+        Errno::AGAIN => io::ErrorKind::TimedOut.into(),
         error => error.into(),
     }
 }
@@ -216,5 +245,19 @@ mod tests {
 
         assert_eq!(socket.receive(&mut buffer, LONG).unwrap(), 4);
         assert_eq!(socket.receive(&mut buffer, LONG).unwrap(), 0);
+    }
+
+    #[test]
+    fn what_is_appended_stands_behind_what_was_there_and_fits_the_room_made_for_it() {
+        let (socket, mut theirs) = pair();
+        let mut buffer = Vec::with_capacity(64);
+        buffer.extend_from_slice(b"first ");
+        let room = buffer.capacity() - buffer.len();
+        theirs.write_all(&vec![b'x'; room + 1]).unwrap();
+
+        assert_eq!(socket.append(&mut buffer, LONG).unwrap(), room);
+
+        assert_eq!(buffer, [b"first ".to_vec(), vec![b'x'; room]].concat());
+        assert_eq!(socket.receive(&mut [0; 8], LONG).unwrap(), 1);
     }
 }

@@ -59,6 +59,18 @@ pub(super) fn cut(block: &[u8]) -> Result<Cut, HeadError> {
     if block.last().is_some_and(|&byte| byte != 0) {
         return Err(HeadError::Unterminated);
     }
+    let spans = variables(block)?;
+    let mut names = Names::default();
+    let mut suspicious = false;
+    for (nth, variable) in spans.iter().enumerate() {
+        suspicious |= names.may_hold(variable.name(block), block, &spans[..nth]);
+    }
+    Ok(Cut { spans, suspicious })
+}
+
+/// Finds the variables of a block that ends with NUL.
+#[inline(never)] // so that its loop has the registers for itself
+fn variables(block: &[u8]) -> Result<Vec<Span>, HeadError> {
     let (words, rest) = block.as_chunks();
     let mut last = [0xff; 8]; // no NUL
     last[..rest.len()].copy_from_slice(rest);
@@ -67,13 +79,7 @@ pub(super) fn cut(block: &[u8]) -> Result<Cut, HeadError> {
         cutter.word(*word);
     }
     cutter.word(last);
-    let spans = cutter.finish()?;
-    let mut names = Names::default();
-    let mut suspicious = false;
-    for (nth, variable) in spans.iter().enumerate() {
-        suspicious |= names.may_hold(variable.name(block), block, &spans[..nth]);
-    }
-    Ok(Cut { spans, suspicious })
+    cutter.finish()
 }
 
 /// Finds the variables of a block that is handed in eight bytes at a time.

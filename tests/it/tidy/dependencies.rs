@@ -12,7 +12,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "scgi-worker",
-        &["matchit", "nix", "percent-encoding", "scgi-protocol", "signal-hook", "thiserror"],
+        &[
+            "matchit",
+            "nix",
+            "percent-encoding",
+            "rustix",
+            "scgi-protocol",
+            "signal-hook",
+            "thiserror",
+        ],
     ),
     (
         "scgictl",
