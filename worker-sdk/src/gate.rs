@@ -147,14 +147,16 @@ impl<'a> Gate<'a> {
         let start = Leaving { listener: 0, left: LAST_ONES };
         let mut leaving = self.leaving.unwrap_or(start);
         while leaving.listener < self.listeners.len() && leaving.left > 0 {
-            let accepted = self.listeners[leaving.listener].accept().ok();
-            match accepted {
-                Some(_) => leaving.left -= 1,
-                None => leaving.listener += 1,
+            let accepted = self.listeners[leaving.listener].accept();
+            match &accepted {
+                Ok(_) => leaving.left -= 1,
+                // The one behind it may be whole.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => leaving.left -= 1,
+                Err(_) => leaving.listener += 1,
             }
             self.leaving = Some(leaving);
-            if accepted.is_some() {
-                return accepted;
+            if let Ok(connection) = accepted {
+                return Some(connection);
             }
         }
         None

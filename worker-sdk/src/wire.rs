@@ -2,7 +2,9 @@
 //!
 //! [`Socket`] is the real one. It asks the kernel without waiting first, since a front end has
 //! usually sent its whole request before we look; only who has to wait pays for a time-out, which
-//! is then set once. Knows nothing of SCGI. The other one is in memory, for testing apps.
+//! is then set once. (A thread that watches over those who wait would save that call, and cost as
+//! much: the kernel and the C library are quicker with processes that have but one.) Knows nothing
+//! of SCGI. The other one is in memory, for testing apps.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
