@@ -88,41 +88,15 @@ fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use scgi_protocol::name::{Generation, Seat, WorkerId};
-
     use super::*;
 
+    /// An order to run `program`; all that a worker can be born with is said in it.
     pub(in crate::launch) fn order(program: &str) -> LaunchOrder {
-        LaunchOrder {
-            launch: Launch {
-                program: program.into(),
-                arguments: vec![program.into(), "--verbose".into()],
-                directory: None,
-                env: BTreeMap::new(),
-                env_files: Vec::new(),
-                clear_env: true,
-                identity: None,
-                umask: None,
-                nice: None,
-                limits: BTreeMap::new(),
-                mount: None,
-            },
-            birth: Birth {
-                app: "blog".parse().unwrap(),
-                seat: Seat(2),
-                worker: WorkerId(77),
-                generation: Generation(3),
-                mount: Some("/blog".into()),
-                concurrency: 1,
-                page_fd: Some(5),
-                notify_socket: Some("/run/scgid/notify.sock".into()),
-                watchdog: Some(Duration::from_secs(10)),
-                listeners: vec!["tcp-0".into(), "unix-1".into()],
-            },
-        }
+        let written = include_str!("../../tests/fixtures/order.json");
+        let mut order: LaunchOrder = serde_json::from_str(written).unwrap();
+        order.launch.program = program.into();
+        order.launch.arguments[0] = program.into();
+        order
     }
 
     #[test]
