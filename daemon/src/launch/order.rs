@@ -17,6 +17,9 @@ use crate::spec::Launch;
 /// Longest order in bytes. The kernel takes at most 2 MiB of arguments and environment (execve(2)).
 const MAX_BYTES: u64 = 8 << 20;
 
+/// What an order seldom exceeds, in bytes: it is read in one go.
+const USUAL_BYTES: usize = 4096;
+
 /// One worker to start: how, and under which circumstances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchOrder {
@@ -63,7 +66,7 @@ impl LaunchOrder {
     ///
     /// [`OrderError::Read`], [`OrderError::TooLong`], [`OrderError::Senseless`].
     pub(super) fn from_file(mut file: &File) -> Result<Self, OrderError> {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL_BYTES);
         // The position is shared with the descriptor the daemon wrote through: it stands at the end.
         file.rewind().map_err(OrderError::Read)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(OrderError::Read)?;
