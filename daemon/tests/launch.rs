@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so best by panicking")]
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -14,10 +13,9 @@ use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::unistd::{Gid, Uid};
-use scgi_protocol::birth::Birth;
-use scgi_protocol::name::{Generation, Seat, WorkerId};
+use scgi_protocol::birth::VARIABLES;
 use scgid::launch::{self, LaunchOrder};
-use scgid::spec::{Identity, Launch, Limit, Resource};
+use scgid::spec::{Identity, Limit, Resource};
 
 /// Descriptors are inherited by whatever is started meanwhile: one launch at a time.
 static ONE: Mutex<()> = Mutex::new(());
@@ -34,33 +32,11 @@ fn shell(script: &str) -> LaunchOrder {
 }
 
 fn program(arguments: &[&str]) -> LaunchOrder {
-    LaunchOrder {
-        launch: Launch {
-            program: arguments[0].into(),
-            arguments: arguments.iter().map(|&argument| argument.into()).collect(),
-            directory: None,
-            env: BTreeMap::new(),
-            env_files: Vec::new(),
-            clear_env: true,
-            identity: None,
-            umask: None,
-            nice: None,
-            limits: BTreeMap::new(),
-            mount: None,
-        },
-        birth: Birth {
-            app: "blog".parse().unwrap(),
-            seat: Seat(2),
-            worker: WorkerId(77),
-            generation: Generation(3),
-            mount: None,
-            concurrency: 1,
-            page_fd: None,
-            notify_socket: None,
-            watchdog: None,
-            listeners: vec!["unix-0".into()],
-        },
-    }
+    let written = include_str!("fixtures/order.json");
+    let mut order: LaunchOrder = serde_json::from_str(written).unwrap();
+    order.launch.program = arguments[0].into();
+    order.launch.arguments = arguments.iter().map(|&argument| argument.into()).collect();
+    order
 }
 
 /// Lets the descriptor pass to a program started by this one; its number there is the same.
@@ -128,7 +104,7 @@ fn the_environment_is_what_was_said_and_no_more() {
     let names: Vec<_> = output.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
     assert!(output.contains("MODE=fast\n") && output.contains("KEY=a b\n"), "{output}");
     let ours = |name: &&str| ["PATH", "LANG", "MODE", "KEY"].contains(name);
-    let birth = |name: &&str| name.starts_with("SCGI_") || name.starts_with("LISTEN_");
+    let birth = |name: &&str| VARIABLES.contains(name);
     assert!(names.iter().all(|name| ours(name) || birth(name)), "{output}");
 }
 

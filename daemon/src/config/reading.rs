@@ -167,7 +167,9 @@ impl Reading {
                 continue;
             }
             let filled = filled(node, defaults);
-            self.remember_inherited(&format!("apps.{}", name.value), &filled);
+            if defaults.is_some() {
+                self.remember_inherited(&format!("apps.{}", name.value), &filled);
+            }
             apps.insert(name.value.clone(), (name.at.clone(), filled));
         }
         nameless

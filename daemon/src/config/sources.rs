@@ -3,7 +3,6 @@
 //! Everything else in this room points into a text with a [`Spot`]; here a spot becomes file, line
 //! and column. Nothing here reads a file.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,7 +60,8 @@ impl Text {
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     texts: Vec<Arc<Text>>,
-    keys: BTreeMap<String, Spot>,
+    /// In the order of the text; searched only when there is a problem to tell.
+    keys: Vec<Where>,
 }
 
 impl Sources {
@@ -95,7 +95,7 @@ impl Sources {
 
     /// Remembers where a key stands; what was said first counts.
     pub(super) fn remember(&mut self, said: &Where) {
-        self.keys.entry(said.path.to_string()).or_insert(said.spot);
+        self.keys.push(said.clone());
     }
 
     /// One text.
@@ -118,8 +118,8 @@ impl Sources {
     fn find(&self, path: &str) -> Option<Spot> {
         let mut path = path;
         loop {
-            if let Some(&spot) = self.keys.get(path) {
-                return Some(spot);
+            if let Some(said) = self.keys.iter().find(|said| *said.path == *path) {
+                return Some(said.spot);
             }
             path = &path[..path.rfind(['.', '['])?];
         }

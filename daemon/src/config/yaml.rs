@@ -73,7 +73,7 @@ pub(super) fn read(text: &str, file: usize) -> Result<Node, Box<Finding>> {
         .map_err(|error| Box::new(fault::finding(&error, text, file)))?;
     let planter = Planter { text, file };
     let top = planter.spot(tree.defined);
-    Ok(planter.plant(tree, "", Spot { end: top.start, ..top }))
+    Ok(planter.plant(tree, "".into(), Spot { end: top.start, ..top }))
 }
 
 /// What this dialect allows: one document, plain YAML 1.2, and a size no honest site comes near.
@@ -184,7 +184,7 @@ struct Planter<'a> {
 
 impl Planter<'_> {
     /// `owner` is what a value that has no stretch of one line is marked by: its key.
-    fn plant(&self, raw: Spanned<Raw>, path: &str, owner: Spot) -> Node {
+    fn plant(&self, raw: Spanned<Raw>, path: Arc<str>, owner: Spot) -> Node {
         let own = self.spot(raw.defined);
         let scalar = |form| Value::Scalar { text: self.text[own.start..own.end].to_owned(), form };
         let (value, spot) = match raw.value {
@@ -193,28 +193,30 @@ impl Planter<'_> {
             Raw::Bool => (scalar(Form::Bool), own),
             Raw::Number => (scalar(Form::Number), own),
             Raw::Text(text) => (Value::Scalar { text, form: Form::Text }, self.first_line(own)),
-            Raw::List(items) => (self.list(items, path, owner), owner),
-            Raw::Map(entries) => (self.map(entries, path), owner),
+            Raw::List(items) => (self.list(items, &path, owner), owner),
+            Raw::Map(entries) => (self.map(entries, &path), owner),
         };
-        Node { said: Where { spot, path: path.into() }, value }
+        Node { said: Where { spot, path }, value }
     }
 
     fn list(&self, items: Vec<Spanned<Raw>>, path: &str, owner: Spot) -> Value {
         let plant = |(index, item): (usize, Spanned<Raw>)| {
             let start = self.spot(item.defined);
             let owner = if start.start < start.end { self.first_line(start) } else { owner };
-            self.plant(item, &format!("{path}[{index}]"), owner)
+            self.plant(item, format!("{path}[{index}]").into(), owner)
         };
         Value::List(items.into_iter().enumerate().map(plant).collect())
     }
 
     fn map(&self, entries: Vec<(Spanned<String>, Spanned<Raw>)>, path: &str) -> Value {
         let plant = |(key, value): (Spanned<String>, Spanned<Raw>)| {
-            let path =
-                if path.is_empty() { key.value.clone() } else { format!("{path}.{}", key.value) };
+            let path: Arc<str> = match path {
+                "" => key.value.as_str().into(),
+                path => format!("{path}.{}", key.value).into(),
+            };
             let spot = self.first_line(self.spot(key.defined));
-            let node = self.plant(value, &path, spot);
-            Entry { key: key.value, said: Where { spot, path: Arc::from(path) }, node }
+            let node = self.plant(value, Arc::clone(&path), spot);
+            Entry { key: key.value, said: Where { spot, path }, node }
         };
         Value::Map(entries.into_iter().map(plant).collect())
     }

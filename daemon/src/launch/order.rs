@@ -17,6 +17,9 @@ use crate::spec::Launch;
 /// Longest order in bytes. The kernel takes at most 2 MiB of arguments and environment (execve(2)).
 const MAX_BYTES: u64 = 8 << 20;
 
+/// What an order seldom exceeds, in bytes: it is read in one go.
+const USUAL_BYTES: usize = 4096;
+
 /// One worker to start: how, and under which circumstances.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaunchOrder {
@@ -63,7 +66,7 @@ impl LaunchOrder {
     ///
     /// [`OrderError::Read`], [`OrderError::TooLong`], [`OrderError::Senseless`].
     pub(super) fn from_file(mut file: &File) -> Result<Self, OrderError> {
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(USUAL_BYTES);
         // The position is shared with the descriptor the daemon wrote through: it stands at the end.
         file.rewind().map_err(OrderError::Read)?;
         file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(OrderError::Read)?;
@@ -88,41 +91,15 @@ fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
-    use std::time::Duration;
-
-    use scgi_protocol::name::{Generation, Seat, WorkerId};
-
     use super::*;
 
+    /// An order to run `program`; all that a worker can be born with is said in it.
     pub(in crate::launch) fn order(program: &str) -> LaunchOrder {
-        LaunchOrder {
-            launch: Launch {
-                program: program.into(),
-                arguments: vec![program.into(), "--verbose".into()],
-                directory: None,
-                env: BTreeMap::new(),
-                env_files: Vec::new(),
-                clear_env: true,
-                identity: None,
-                umask: None,
-                nice: None,
-                limits: BTreeMap::new(),
-                mount: None,
-            },
-            birth: Birth {
-                app: "blog".parse().unwrap(),
-                seat: Seat(2),
-                worker: WorkerId(77),
-                generation: Generation(3),
-                mount: Some("/blog".into()),
-                concurrency: 1,
-                page_fd: Some(5),
-                notify_socket: Some("/run/scgid/notify.sock".into()),
-                watchdog: Some(Duration::from_secs(10)),
-                listeners: vec!["tcp-0".into(), "unix-1".into()],
-            },
-        }
+        let written = include_str!("../../tests/fixtures/order.json");
+        let mut order: LaunchOrder = serde_json::from_str(written).unwrap();
+        order.launch.program = program.into();
+        order.launch.arguments[0] = program.into();
+        order
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! Opens listening sockets, so that they are right from the first moment they can be seen.
+//! Opens listening sockets, so that they are right from the first moment they can be connected to.
 //!
-//! A unix socket is bound under a temporary name, given its owner and mode, made to listen, and
-//! only then renamed to where it belongs: nobody can connect to one with wrong rights, and one
-//! left behind by a dead program is replaced in one step. A live one is refused.
+//! ```text
+//! bind ─▶ owner, mode ─▶ listen           nothing has the path: bound there at once
+//!                          └──▶ rename     a dead program's socket has it: bound beside it
+//! ```
+//!
+//! Until it listens a unix socket refuses everybody, so nobody can connect to one with wrong
+//! rights. One left behind by a dead program is replaced in one step; a live one is refused.
 
 use std::ffi::OsString;
 use std::io;
@@ -12,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, UnixAddr, sockopt,
 };
@@ -158,25 +163,59 @@ fn bind_unix(
     ownership: Ownership,
     backlog: u16,
 ) -> Result<(OwnedFd, SocketFile), BindError> {
-    make_room(path)?;
     let address = Address::Unix(path.to_owned());
     let listen = |source| BindError::Listen { address: address.clone(), source };
-    let temporary = beside(path);
-    let fd = listen_at(&temporary, backlog).map_err(listen)?;
-    // Removes the temporary name if anything goes wrong from here on.
-    let file = SocketFile::of(&temporary).map_err(listen)?;
-    own(&temporary, ownership)
+    let flags = SockFlag::SOCK_CLOEXEC;
+    let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None);
+    let fd = fd.map_err(|errno| listen(errno.into()))?;
+    let place = take_place(&fd, path)?;
+    // Removes the name if anything goes wrong from here on.
+    let mut file = SocketFile::of(&place).map_err(listen)?;
+    own(&place, ownership)
         .map_err(|source| BindError::Ownership { path: path.to_owned(), source })?;
-    std::fs::rename(&temporary, path).map_err(listen)?;
-    Ok((fd, SocketFile { path: path.to_owned(), identity: file.identity }))
+    resize_queue(&fd, backlog).map_err(listen)?;
+    if place != path {
+        std::fs::rename(&place, path).map_err(listen)?;
+        file.path = path.to_owned();
+    }
+    Ok((fd, file))
 }
 
-/// Makes the directory, and sees to it that nobody listens at `path`.
-fn make_room(path: &Path) -> Result<(), BindError> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.exists()) {
-        let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
-        made.map_err(|source| BindError::Directory { path: directory.to_owned(), source })?;
+/// Binds `fd` to `path`, or beside it if a dead program's socket has that name; returns where.
+fn take_place(fd: &OwnedFd, path: &Path) -> Result<PathBuf, BindError> {
+    let address = Address::Unix(path.to_owned());
+    let listen =
+        |errno: Errno| BindError::Listen { address: address.clone(), source: errno.into() };
+    match bind_at(fd, path) {
+        Err(Errno::ENOENT) => {
+            make_directory(path)?;
+            bind_at(fd, path).map_err(listen)?;
+        }
+        Err(Errno::EADDRINUSE) => {
+            refuse_the_living(path)?;
+            let beside = beside(path);
+            // What a killed predecessor of the same pid left in the middle of its work.
+            let _ = std::fs::remove_file(&beside);
+            bind_at(fd, &beside).map_err(listen)?;
+            return Ok(beside);
+        }
+        bound => bound.map_err(listen)?,
     }
+    Ok(path.to_owned())
+}
+
+fn bind_at(fd: &OwnedFd, path: &Path) -> nix::Result<()> {
+    socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
+fn make_directory(path: &Path) -> Result<(), BindError> {
+    let Some(directory) = path.parent() else { return Ok(()) };
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(directory);
+    made.map_err(|source| BindError::Directory { path: directory.to_owned(), source })
+}
+
+/// Sees to it that what stands at `path` is a socket nobody listens on.
+fn refuse_the_living(path: &Path) -> Result<(), BindError> {
     match path.symlink_metadata() {
         Ok(file) if !file.file_type().is_socket() => Err(BindError::NotASocket(path.to_owned())),
         Ok(_) if is_live(path) => Err(BindError::Taken(path.to_owned())),
@@ -208,16 +247,6 @@ fn beside(path: &Path) -> PathBuf {
 /// What listen(2) says.
 pub fn resize_queue(listener: &OwnedFd, backlog: u16) -> io::Result<()> {
     Ok(socket::listen(listener, Backlog::new(backlog)?)?)
-}
-
-fn listen_at(path: &Path, backlog: u16) -> io::Result<OwnedFd> {
-    // What a killed predecessor of the same pid left in the middle of its work.
-    let _ = std::fs::remove_file(path);
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
-    socket::bind(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
-    socket::listen(&fd, Backlog::new(backlog)?)?;
-    Ok(fd)
 }
 
 fn own(path: &Path, ownership: Ownership) -> io::Result<()> {

@@ -51,7 +51,7 @@ use handle::Question;
 pub use listeners::Listeners;
 use notices::Notices;
 use output::Output;
-use perform::{Hands, PULSE};
+use perform::{Hands, PULSE, patience};
 pub use reap::adopt_orphans;
 use reload::Read;
 use signals::{Signals, Word};
@@ -241,7 +241,9 @@ impl Shell {
     fn turn(&mut self, fact: Event, now: Moment) {
         let mut facts = VecDeque::from([fact]);
         while let Some(fact) = facts.pop_front() {
-            for action in self.supervisor.handle(fact, now) {
+            let mut actions = self.supervisor.handle(fact, now);
+            actions.sort_by_key(patience);
+            for action in actions {
                 facts.extend(self.hands.perform(action, &self.supervisor, now));
             }
         }

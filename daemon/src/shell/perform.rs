@@ -194,6 +194,22 @@ impl Hands {
     }
 }
 
+/// How long an action can wait for the others that the core asks for with it: who needs a worker
+/// need not wait until the dead one is forgotten, nor for the log. Equals keep the core's order.
+pub(super) fn patience(action: &Action) -> u8 {
+    match action {
+        Action::Spawn(_)
+        | Action::Signal { .. }
+        | Action::Watch { .. }
+        | Action::Sample { .. }
+        | Action::Release { .. }
+        | Action::Exit => 0,
+        Action::Forget { .. } => 1,
+        // A note of a death tells the last lines, which are read when the worker is forgotten.
+        Action::Tell(_) => 2,
+    }
+}
+
 fn kernel(signal: StopSignal) -> Kernel {
     match signal {
         StopSignal::Term => Kernel::SIGTERM,

@@ -204,19 +204,22 @@ impl<'fd> Layout<'fd> {
 
     /// Starts the launcher with this layout.
     ///
-    /// Laid out in two steps, by way of numbers above all others: a number that a worker finds
-    /// something under may be one that the daemon still needs as a source.
+    /// A number that a worker finds something under may be one that the daemon still needs as a
+    /// source: such a source goes by way of a number above all others.
     fn spawn(&self, arguments: &[String]) -> io::Result<Pid> {
         let sources = self.places.iter().map(|(fd, _)| fd.as_raw_fd());
-        let above = sources.chain([self.next]).max().unwrap_or(self.next) + 1;
-        let ways = || self.places.iter().zip(above..);
+        let above = sources.clone().chain([self.next]).max().unwrap_or(self.next) + 1;
+        let way = |(source, above)| (source, if source < self.next { above } else { source });
+        let ways: Vec<(RawFd, RawFd)> = sources.zip(above..).map(way).collect();
         let mut actions = PosixSpawnFileActions::init()?;
-        for ((fd, _), way) in ways() {
-            actions.add_dup2(fd.as_raw_fd(), way)?;
+        for (source, way) in ways.iter().filter(|(source, way)| source != way) {
+            actions.add_dup2(*source, *way)?;
         }
-        for ((_, number), way) in ways() {
-            actions.add_dup2(way, *number)?;
-            actions.add_close(way)?;
+        for ((_, number), (source, way)) in self.places.iter().zip(&ways) {
+            actions.add_dup2(*way, *number)?;
+            if way != source {
+                actions.add_close(*way)?;
+            }
         }
         let text = |text: String| CString::new(text).map_err(io::Error::from);
         let arguments: Vec<_> = arguments.iter().cloned().map(text).collect::<Result<_, _>>()?;

@@ -146,6 +146,14 @@ pub(crate) fn pid_of(pid: u32) -> Pid {
     Pid::from_raw(i32::try_from(pid).expect("a process id fits in pid_t"))
 }
 
+/// A directory for one server's sockets, configuration and log: in memory where the machine has
+/// such a place, as `/run` is. On a disk's file system a socket's inode costs more than the rest.
+pub(crate) fn directory() -> io::Result<TempDir> {
+    let mut named = tempfile::Builder::new();
+    named.prefix("scgi-bench.");
+    named.tempdir_in("/dev/shm").or_else(|_| named.tempdir())
+}
+
 /// An address on loopback at which nothing listens.
 pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()

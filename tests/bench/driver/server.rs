@@ -12,7 +12,7 @@ use scgi_tests::bench::exchange::{ask, ok_body, request};
 use scgi_tests::bench::job::Job;
 use tempfile::TempDir;
 
-use crate::daemon::{App, Daemon, free_address, pid_of};
+use crate::daemon::{App, Daemon, directory, free_address, pid_of};
 use crate::pool::Pool;
 use crate::wait;
 
@@ -86,7 +86,7 @@ impl Server {
     ///
     /// It cannot be started, or never answers rightly.
     pub(crate) fn start(contender: Contender, shape: Shape) -> io::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("scgi-bench.").tempdir()?;
+        let directory = directory()?;
         let address = match shape.transport {
             Transport::Unix => Address::Unix(directory.path().join("app.sock")),
             Transport::Tcp => Address::Tcp(free_address()?),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use scgi_protocol::address::Address;
 use scgi_tests::bench::exchange::{ask, get, ok_body};
 
-use crate::daemon::{App, Daemon};
+use crate::daemon::{App, Daemon, directory};
 use crate::measure::{announce, median};
 use crate::options::Options;
 use crate::process;
@@ -50,7 +50,7 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
 }
 
 fn fleet(size: usize, options: &Options) -> io::Result<Vec<String>> {
-    let directory = tempfile::Builder::new().prefix("scgi-bench.").tempdir()?;
+    let directory = directory()?;
     let mut apps: Vec<App> = (0..size).map(|index| app(directory.path(), index)).collect();
     let changed = apps.last().map(|app| app.listen.clone()).expect("a fleet has an app");
 
