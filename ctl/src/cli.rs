@@ -74,6 +74,9 @@ pub(crate) enum Command {
     Reload(Reload),
     /// Try failing or held apps at once
     Retry(Order),
+    /// Look at the roll of an app, pause, resume or undo it
+    #[command(subcommand)]
+    Rollout(Rollout),
     /// Set how many workers an app has, until the configuration changes
     Scale(Scale),
     /// Show what workers write
@@ -147,8 +150,32 @@ pub(crate) struct Reload {
     /// Every app
     #[arg(long, conflicts_with = "apps")]
     pub(crate) all: bool,
+    /// Begin when the operation under way has ended, rather than be refused
+    #[arg(long)]
+    pub(crate) queue: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
+}
+
+/// `rollout`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Rollout {
+    /// Tell how far the rolls of apps are
+    Status(Apps),
+    /// Leave the roll of apps as it is: both generations serve
+    Pause(Order),
+    /// Go on with paused rolls
+    Resume(Order),
+    /// Return to the workers before the roll
+    Undo(Order),
+}
+
+/// Apps of which none need be named.
+#[derive(Debug, Args)]
+pub(crate) struct Apps {
+    /// The apps; all of them if none is named
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(app_names))]
+    pub(crate) apps: Vec<AppName>,
 }
 
 /// `scale`.

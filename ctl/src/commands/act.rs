@@ -1,4 +1,4 @@
-//! `start`, `stop`, `restart`, `reload`, `retry`, `scale`: orders that end in a verified state.
+//! `start`, `stop`, `restart`, `reload`, `retry`, `scale`, `rollout`: orders that end in a verified state.
 
 use scgi_protocol::control::{Operation, Verb};
 use scgi_protocol::name::AppName;
@@ -13,15 +13,16 @@ use crate::failure::Failure;
 /// All names are looked up first, so a wrong one among them changes nothing.
 pub(super) async fn run(context: Context<'_>, verb: Verb, order: Order) -> Result<Exit, Failure> {
     let names = context.named(&order.selection.apps).await?;
-    each(context, verb, &names, order.patience).await
+    each(context, verb.as_str(), &names, order.patience).await
 }
 
 /// Replaces the workers of the selected apps, or takes over the configuration if none is selected.
 pub(super) async fn reload(mut context: Context<'_>, reload: Reload) -> Result<Exit, Failure> {
-    let Reload { apps, all, patience } = reload;
+    let Reload { apps, all, queue, patience } = reload;
     if all || !apps.is_empty() {
         let names = context.named(&apps).await?;
-        return each(context, Verb::Reload, &names, patience).await;
+        let path = if queue { "reload?queue=true" } else { "reload" };
+        return each(context, path, &names, patience).await;
     }
     let accepted = context.client.post("/v1/site/reload").await?;
     operation::see_through(&mut context, vec![accepted], patience).await
@@ -35,17 +36,17 @@ pub(super) async fn scale(mut context: Context<'_>, scale: Scale) -> Result<Exit
     operation::see_through(&mut context, vec![accepted], scale.patience).await
 }
 
-/// Orders `verb` for each app; one that is refused does not keep the others from it.
+/// Posts `order` to each app; one that is refused does not keep the others from it.
 async fn each(
     mut context: Context<'_>,
-    verb: Verb,
+    order: &str,
     names: &[AppName],
     patience: Patience,
 ) -> Result<Exit, Failure> {
     let mut accepted: Vec<Operation> = Vec::new();
     let mut refused = Exit::Done;
     for name in names {
-        match context.client.post(&format!("/v1/apps/{name}/{}", verb.as_str())).await {
+        match context.client.post(&format!("/v1/apps/{name}/{order}")).await {
             Ok(operation) => accepted.push(operation),
             Err(error) => {
                 let failure = Failure::from(error);

@@ -12,6 +12,7 @@ mod operation;
 mod progress;
 mod ps;
 mod request;
+mod rollout;
 mod shutdown;
 mod tail;
 mod version;
@@ -20,7 +21,7 @@ mod wait;
 use scgi_protocol::control::{App, Verb};
 use scgi_protocol::name::AppName;
 
-use crate::cli::{Cli, Command, Format};
+use crate::cli::{Cli, Command, Format, Rollout};
 use crate::client::Client;
 use crate::console::Console;
 use crate::exit::Exit;
@@ -51,6 +52,10 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Result<Exit, Failure
         Command::Restart(order) => act::run(context, Verb::Restart, order).await,
         Command::Reload(reload) => act::reload(context, reload).await,
         Command::Retry(order) => act::run(context, Verb::Retry, order).await,
+        Command::Rollout(Rollout::Status(apps)) => rollout::status(context, apps).await,
+        Command::Rollout(Rollout::Pause(order)) => act::run(context, Verb::Pause, order).await,
+        Command::Rollout(Rollout::Resume(order)) => act::run(context, Verb::Resume, order).await,
+        Command::Rollout(Rollout::Undo(order)) => act::run(context, Verb::Undo, order).await,
         Command::Scale(scale) => act::scale(context, scale).await,
         Command::Logs(logs) => logs::run(context, logs).await,
         Command::Events(events) => events::run(context, events).await,

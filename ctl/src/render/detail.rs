@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use scgi_protocol::control::{App, AppDetail, CurrentRequest, Worker, WorkerState};
+use scgi_protocol::control::{App, AppDetail, CurrentRequest, Roll, Worker, WorkerState};
 
 use super::table::{Align, Column, table};
 use super::{Tone, View, app, line, text, trouble};
@@ -35,7 +35,7 @@ fn about(app: &App, run: &[String], view: &View) -> Vec<(&'static str, String)> 
         fields.push(("run", text::one_line(&run.join(" "))));
         fields.push(("listen", app::listen(app)));
         fields.push(("workers", workers_in_words(app)));
-        fields.push(("generation", app.generation.to_string()));
+        fields.push(("generation", generation(app)));
         fields.push(("busy", busy(app)));
         fields.push(("requests", requests(app)));
         fields.push(("restarts", app.restarts.to_string()));
@@ -44,6 +44,17 @@ fn about(app: &App, run: &[String], view: &View) -> Vec<(&'static str, String)> 
         fields.push(("operation", format!("op:{id}; `scgictl wait op:{id}` follows it")));
     }
     fields
+}
+
+/// The generation, and the one it replaces: `4; replaces 3, 1 of 2 seats so far`.
+pub(crate) fn generation(app: &App) -> String {
+    let Some(roll) = app.roll else { return app.generation.to_string() };
+    let Roll { from, to, old, new, under_way, paused } = roll;
+    match (under_way, paused) {
+        (true, true) => format!("{to}; replaces {from}, paused: {new} seats new, {old} old"),
+        (true, false) => format!("{to}; replaces {from}: {new} seats new, {old} old"),
+        (false, _) => format!("{to}; an undo returns to {from} until {to} has proven itself"),
+    }
 }
 
 /// The seats: `1 of 2 serving, 1 starting; 0-4 allowed`.

@@ -56,6 +56,9 @@ fn done(verb: Verb) -> &'static str {
         Verb::Reload => "reloaded",
         Verb::Scale => "scaled",
         Verb::Retry => "retried",
+        Verb::Pause => "roll paused",
+        Verb::Resume => "roll resumed",
+        Verb::Undo => "roll undone",
         Verb::Apply => "taken over",
         Verb::Shutdown => "ended",
     }

@@ -4,7 +4,7 @@ use crate::fake::{Fake, json};
 use crate::run::{Run, eventually};
 use crate::samples;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 23] = [
     "ps",
     "status",
     "describe",
@@ -13,6 +13,11 @@ const VERBS: [&str; 18] = [
     "restart",
     "reload",
     "retry",
+    "rollout",
+    "rollout status",
+    "rollout pause",
+    "rollout resume",
+    "rollout undo",
     "scale",
     "logs",
     "events",
@@ -45,6 +50,7 @@ fn help_of_the_program_lists_verbs_and_exit_codes() {
       reload      Replace an app's workers, new before old; without APP, take over the changed
                   configuration
       retry       Try failing or held apps at once
+      rollout     Look at the roll of an app, pause, resume or undo it
       scale       Set how many workers an app has, until the configuration changes
       logs        Show what workers write
       events      Show what happened
@@ -156,6 +162,7 @@ fn help_of_every_verb_tells_its_arguments() {
       [APP]...  The apps; without one, the configuration is read again
     Options:
           --all                 Every app
+          --queue               Begin when the operation under way has ended, rather than be refused
           --no-wait             Do not wait; print the number of the operation
           --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
                                 [default: 5m]
@@ -163,6 +170,56 @@ fn help_of_every_verb_tells_its_arguments() {
 
     Try failing or held apps at once
     Usage: scgictl retry [OPTIONS] [APP]...
+    Arguments:
+      [APP]...  The apps, one at least unless --all is given
+    Options:
+          --all                 Every app
+          --no-wait             Do not wait; print the number of the operation
+          --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
+                                [default: 5m]
+      -h, --help                Print help
+
+    Look at the roll of an app, pause, resume or undo it
+    Usage: scgictl rollout [OPTIONS] <COMMAND>
+    Commands:
+      status  Tell how far the rolls of apps are
+      pause   Leave the roll of apps as it is: both generations serve
+      resume  Go on with paused rolls
+      undo    Return to the workers before the roll
+    Options:
+      -h, --help  Print help
+
+    Tell how far the rolls of apps are
+    Usage: scgictl rollout status [OPTIONS] [APP]...
+    Arguments:
+      [APP]...  The apps; all of them if none is named
+    Options:
+      -h, --help  Print help
+
+    Leave the roll of apps as it is: both generations serve
+    Usage: scgictl rollout pause [OPTIONS] [APP]...
+    Arguments:
+      [APP]...  The apps, one at least unless --all is given
+    Options:
+          --all                 Every app
+          --no-wait             Do not wait; print the number of the operation
+          --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
+                                [default: 5m]
+      -h, --help                Print help
+
+    Go on with paused rolls
+    Usage: scgictl rollout resume [OPTIONS] [APP]...
+    Arguments:
+      [APP]...  The apps, one at least unless --all is given
+    Options:
+          --all                 Every app
+          --no-wait             Do not wait; print the number of the operation
+          --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
+                                [default: 5m]
+      -h, --help                Print help
+
+    Return to the workers before the roll
+    Usage: scgictl rollout undo [OPTIONS] [APP]...
     Arguments:
       [APP]...  The apps, one at least unless --all is given
     Options:

@@ -1,7 +1,7 @@
 //! Orders: what is asked of the daemon, what is said of the end, and the exit code.
 
-use scgi_protocol::control::{App, AppState, Operation, Verb};
-use scgi_protocol::name::OperationId;
+use scgi_protocol::control::{App, AppState, Operation, Roll, Verb};
+use scgi_protocol::name::{Generation, OperationId};
 
 use crate::fake::{Fake, Reply, events, json, problem};
 use crate::run::Ended;
@@ -45,6 +45,57 @@ fn every_verb_waits_for_its_end_and_says_it_in_a_line() {
         assert_eq!(fake.ordered(), [format!("POST /v1/apps/blog/{}", verb.as_str())]);
         assert!(fake.asked().contains(&"GET /v1/operations/12?wait=1".to_owned()));
     }
+}
+
+#[test]
+fn a_roll_is_paused_resumed_and_undone() {
+    for (verb, end) in [
+        (Verb::Pause, "blog: roll paused in 3.0s\n"),
+        (Verb::Resume, "blog: roll resumed in 3.0s\n"),
+        (Verb::Undo, "blog: roll undone in 3.0s\n"),
+    ] {
+        let fake = ending(verb);
+
+        let ended = fake.scgictl(&format!("rollout {} blog", verb.as_str())).ended();
+
+        assert_eq!(ended, silent(end));
+        assert_eq!(fake.ordered(), [format!("POST /v1/apps/blog/{}", verb.as_str())]);
+    }
+}
+
+#[test]
+fn a_reload_may_wait_for_the_one_under_way() {
+    let fake = ending(Verb::Reload);
+
+    let ended = fake.scgictl("reload --queue blog").ended();
+
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(fake.ordered(), ["POST /v1/apps/blog/reload?queue=true"]);
+}
+
+#[test]
+fn the_status_of_a_roll_is_one_line_for_every_app() {
+    let roll = Roll {
+        from: Generation(3),
+        to: Generation(4),
+        old: 3,
+        new: 1,
+        under_way: true,
+        paused: false,
+    };
+    let [mut blog, mut shop, mut wiki, desk] =
+        ["blog", "shop", "wiki", "desk"].map(samples::serving);
+    blog.roll = Some(roll);
+    shop.roll = Some(Roll { paused: true, ..roll });
+    wiki.roll = Some(Roll { under_way: false, old: 0, new: 4, ..roll });
+    let fake = Fake::new().on("GET /v1/apps", json(&[blog, shop, wiki, desk]));
+
+    insta::assert_snapshot!(fake.scgictl("rollout status").ended().out, @r"
+    blog: generation 4; replaces 3: 1 seats new, 3 old
+    shop: generation 4; replaces 3, paused: 1 seats new, 3 old
+    wiki: generation 4; an undo returns to 3 until 4 has proven itself
+    desk: generation 7
+    ");
 }
 
 #[test]

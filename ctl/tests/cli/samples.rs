@@ -37,6 +37,7 @@ pub(crate) fn serving(name: &str) -> App {
         listen: vec!["127.0.0.1:4000".into()],
         trouble: None,
         operation: None,
+        roll: None,
     }
 }
 

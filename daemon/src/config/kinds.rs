@@ -5,7 +5,7 @@ use schemars::{JsonSchema, json_schema};
 
 use super::describe::{any_of, described, list_of, some_of};
 use super::problem::{Finding, Findings};
-use super::raw::{App, ListenAt, MetricsAt, ReadyAfter, WorkerRange};
+use super::raw::{App, HealthRequest, ListenAt, MetricsAt, ReadyAfter, WorkerRange};
 use super::read::{Read, Said, entries, unwanted, wanted};
 use super::scalar::{HOUR, Span, Text, Whole};
 use super::sources::Where;
@@ -116,6 +116,62 @@ impl Read for Ready {
     }
 }
 
+/// How many workers there may be beyond the wanted ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Surge {
+    /// So many.
+    Count(Whole<0, 1024>),
+    /// So many of a hundred wanted ones.
+    Percent(u16),
+}
+
+impl Read for Surge {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let share = match &node.value {
+            Value::Scalar { text, form: Form::Text } => text.strip_suffix('%'),
+            _ => None,
+        };
+        let Some(share) = share else { return Whole::read(node, findings).map(Self::Count) };
+        match share.trim_end().parse() {
+            Ok(percent @ 1..=100) => Some(Self::Percent(percent)),
+            _ => {
+                let finding = unwanted(node, "a whole number or a share such as `25%`");
+                findings.push(finding.hint("a share is `1%` to `100%` of the wanted workers"));
+                None
+            }
+        }
+    }
+}
+
+/// What a new worker has to answer.
+#[derive(Clone, Debug)]
+pub(super) struct Health(pub(super) Box<HealthRequest>);
+
+impl Read for Health {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let request = match &node.value {
+            Value::Map(_) => {
+                let request = HealthRequest::read(node, findings)?;
+                if request.path.is_none() {
+                    let finding = Finding::at(&node.said, "`path` is missing");
+                    findings.push(finding.hint("say what to ask for: `path: /up`"));
+                    return None;
+                }
+                request
+            }
+            _ => HealthRequest { path: Some(Said::read(node, findings)?), timeout: None },
+        };
+        let path = request.path.as_ref()?;
+        if !path.value.0.starts_with('/') || path.value.0.contains(|c: char| !c.is_ascii_graphic())
+        {
+            let finding = Finding::at(&path.at, "must be a path as a browser would ask for it");
+            findings.push(finding.hint("it begins with `/` and has no spaces: `/up?from=scgid`"));
+            return None;
+        }
+        Some(Self(request.into()))
+    }
+}
+
 /// Where the metrics are.
 #[derive(Clone, Debug)]
 pub(super) enum Metrics {
@@ -205,6 +261,14 @@ described! { Workers, generator => any_of(&[
 described! { Ready, generator => any_of(&[
     json_schema!({ "const": "notify" }),
     generator.subschema_for::<ReadyAfter>(),
+]) }
+described! { Surge, generator => any_of(&[
+    generator.subschema_for::<Whole<0, 1024>>(),
+    json_schema!({ "type": "string", "pattern": "^([1-9][0-9]?|100) *%$" }),
+]) }
+described! { Health, generator => any_of(&[
+    json_schema!({ "type": "string", "pattern": "^/[!-~]*$" }),
+    generator.subschema_for::<HealthRequest>(),
 ]) }
 described! { Metrics, generator => any_of(&[
     json_schema!({ "enum": ["off", false, null] }),

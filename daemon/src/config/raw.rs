@@ -10,7 +10,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::bound::Bound;
 use super::command::{Program, Variables};
 use super::describe;
-use super::kinds::{Apps, Defaults, Endpoint, Listen, Metrics, OneOrMany, Ready, Workers};
+use super::kinds::{
+    Apps, Defaults, Endpoint, Health, Listen, Metrics, OneOrMany, Ready, Surge, Workers,
+};
 use super::problem::Findings;
 use super::read::{self, Keys, Read, Said, Shape, shape};
 use super::scalar::{DAY, Flag, HOUR, Mode, SECOND, Size, Span, Text, Whole, Word};
@@ -193,8 +195,25 @@ shape! {
 shape! {
     /// How one generation of workers is replaced by the next.
     "`roll`" Roll {
-        /// How many workers beyond the wanted number may exist meanwhile (default 1).
-        surge: Whole<1, 1024>,
+        /// How many workers beyond the wanted number may exist meanwhile, or their share of it in
+        /// percent (default 1); with 0 an old worker leaves before the new one comes.
+        surge: Surge,
+        /// How long a new worker has to live, ready, before the old one in its seat leaves (default
+        /// `0s`; the first new one of a roll has to finish a request or live for a second anyway).
+        soak: Span<0, HOUR>,
+        /// A path that a new worker has to answer well (status 100 to 399) before that, or
+        /// `{path, timeout}` (default: none).
+        health: Health,
+    }
+}
+
+shape! {
+    /// A request that a new worker has to answer well.
+    "`health`" HealthRequest {
+        /// What is asked for, by GET: `/up`.
+        path: Text,
+        /// How long the answer may take (default `5s`).
+        timeout: Span<1, HOUR>,
     }
 }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_yaml::{Mapping, Value};
 
 use crate::spec::{
-    AppSpec, ControlSpec, Identity, Launch, Limit, ListenSpec, MetricsSpec, Ownership, Ready,
-    Resource, Restart, Roll, Site, Sizing, Timing, Who,
+    AppSpec, ControlSpec, Health, Identity, Launch, Limit, ListenSpec, MetricsSpec, Ownership,
+    Ready, Resource, Restart, Roll, Site, Sizing, Surge, Timing, Who,
 };
 
 /// The site as YAML: every key that has a value, defaults too.
@@ -37,7 +37,6 @@ pub(super) fn duration(span: Duration) -> String {
 fn app(spec: &AppSpec) -> Value {
     let AppSpec { name: _, launch, listen, sizing, concurrency, timing, restart, roll } = spec;
     let Timing { ready, start_timeout, stop_timeout, stop_signal } = timing;
-    let Roll { surge } = roll;
     let mut entries = program(launch);
     entries.extend([
         ("listen", Value::Sequence(listen.iter().map(socket).collect())),
@@ -54,8 +53,22 @@ fn app(spec: &AppSpec) -> Value {
         ("stop_timeout", text(&duration(*stop_timeout))),
         ("stop_signal", text(stop_signal.as_str())),
         ("restart", restarts(restart)),
-        ("roll", map([("surge", number(*surge))])),
+        ("roll", rolls(roll)),
     ]);
+    map(entries)
+}
+
+fn rolls(roll: &Roll) -> Value {
+    let Roll { surge, soak, health } = roll;
+    let surge = match surge {
+        Surge::Count(count) => number(*count),
+        Surge::Percent(share) => text(&format!("{share}%")),
+    };
+    let mut entries = vec![("surge", surge), ("soak", text(&duration(*soak)))];
+    if let Some(Health { path, timeout }) = health {
+        let request = map([("path", text(path)), ("timeout", text(&duration(*timeout)))]);
+        entries.push(("health", request));
+    }
     map(entries)
 }
 

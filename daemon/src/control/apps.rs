@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::{Extension, Json};
 use scgi_protocol::control::{App, AppDetail, Operation, Scale};
@@ -59,6 +59,12 @@ enum AppVerb {
     Reload,
     /// Try a failing or held app at once.
     Retry,
+    /// Leave the roll under way as it is.
+    Pause,
+    /// Go on with a paused roll.
+    Resume,
+    /// Return to the workers before the roll.
+    Undo,
 }
 
 /// Tells an app what to do.
@@ -66,6 +72,7 @@ enum AppVerb {
     params(
         ("app" = AppName, Path, description = "its name"),
         ("verb" = inline(AppVerb), Path, description = "what it shall do"),
+        Turn,
     ),
     responses(
         (status = 202, description = "accepted", body = Operation, headers(("Location" = String))),
@@ -75,15 +82,31 @@ pub(super) async fn order_app(
     State(room): State<Arc<Room>>,
     Extension(peer): Extension<Peer>,
     Path((name, verb)): Path<(String, String)>,
+    Query(Turn { queue }): Query<Turn>,
 ) -> Result<Response, Refused> {
     let app = known(&room.state, &name)?;
     let Some(what) = order(&verb) else {
         let path = format!("/v1/apps/{app}/{verb}");
-        let hint = "an app can be told to `start`, `stop`, `restart`, `reload` or `retry`; \
+        let hint = "an app can be told to `start`, `stop`, `restart`, `reload`, `retry`, \
+                    `pause`, `resume` or `undo`; \
                     it is scaled by `PUT /v1/apps/{app}/workers`";
         return Err(Refused::not_found(&path, hint));
     };
-    accept(&room, peer, asked(app, what)).await
+    let mut asked = asked(app, what);
+    if let (true, Ask::Order(order)) = (queue, &asked.ask) {
+        asked.ask = Ask::Queue(order.clone());
+    }
+    accept(&room, peer, asked).await
+}
+
+/// What happens while another operation stands in the way.
+#[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Turn {
+    /// Begin when the other one has ended, rather than be refused (default `false`).
+    #[serde(default)]
+    queue: bool,
 }
 
 /// Gives an app another number of workers, until the next change of its configuration.
@@ -113,6 +136,9 @@ fn order(verb: &str) -> Option<AppOrder> {
         AppVerb::Restart => AppOrder::Restart,
         AppVerb::Reload => AppOrder::Reload,
         AppVerb::Retry => AppOrder::Retry,
+        AppVerb::Pause => AppOrder::Pause,
+        AppVerb::Resume => AppOrder::Resume,
+        AppVerb::Undo => AppOrder::Undo,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::spec::{
-    AppSpec, Identity, Launch, Limit, ListenSpec, Ready, Restart, Roll, Sizing, Timing,
+    AppSpec, Health, Identity, Launch, Limit, ListenSpec, Ready, Restart, Roll, Sizing, Timing,
 };
 
 /// Settings as they are listed: `key` and value.
@@ -26,8 +26,12 @@ pub(super) fn of(spec: &AppSpec) -> Settings {
     put("restart.backoff.first", span(*backoff_first));
     put("restart.backoff.max", span(*backoff_max));
     put("restart.give_up", give_up.to_string());
-    let Roll { surge } = roll;
+    let Roll { surge, soak, health } = roll;
     put("roll.surge", surge.to_string());
+    put("roll.soak", span(*soak));
+    if let Some(Health { path, timeout }) = health {
+        put("roll.health", format!("{path} within {}", span(*timeout)));
+    }
     settings
 }
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use scgi_protocol::control::{
-    App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Trouble, Wish,
-    Worker,
+    App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Roll, Trouble,
+    Wish, Worker,
 };
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::Serving;
@@ -16,7 +16,9 @@ use super::{ControlState, Room, SiteFacts, settings};
 use crate::journal::Start;
 use crate::scoreboard::{Living, worker_state};
 use crate::shell::clock::Clock;
-use crate::supervisor::{LifeView, Moment, OperationView, PoolView, Role, TroubleView, WorkerView};
+use crate::supervisor::{
+    LifeView, Moment, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
+};
 
 /// How many of a dead worker's last lines are evidence.
 const EVIDENCE: usize = 3;
@@ -64,6 +66,11 @@ pub(super) fn detail(state: &ControlState, name: &AppName, pool: &PoolView) -> A
         events: events.iter().map(|event| (**event).clone()).collect(),
         log: log.iter().map(|line| (**line).clone()).collect(),
     }
+}
+
+fn roll(view: RollView) -> Roll {
+    let RollView { from, to, old, new, under_way, paused } = view;
+    Roll { from, to, old, new, under_way, paused }
 }
 
 /// An operation.
@@ -132,6 +139,7 @@ fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>
         listen: pool.spec.iter().flat_map(|spec| &spec.listen).map(|l| l.at.to_string()).collect(),
         trouble: pool.trouble.as_ref().map(|trouble| told(state, name, trouble)),
         operation: pool.operation,
+        roll: pool.roll.map(roll),
     }
 }
 

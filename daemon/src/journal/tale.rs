@@ -34,12 +34,18 @@ impl Tale {
         match note {
             Note::WorkerReady { about, pid, took } => ready(about, *pid, *took),
             Note::WorkerKilled { about, cause, after } => killed(about, *cause, *after),
+            Note::WorkerUnhealthy { about, how } => unhealthy(about, how),
             Note::WorkerGone { about, cause, how, lived } => gone(about, *cause, how, *lived),
             Note::BackingOff { app, pause, deaths } => backing_off(*pause, *deaths).about(app),
             Note::Held { app, generation, how } => held(*generation, how).about(app),
             Note::Failing { app, generation, how } => failing(*generation, how).about(app),
             Note::Recovered { app } => info("recovered", "it serves as wanted again").about(app),
             Note::Rolled { app, generation } => rolled(*generation).about(app),
+            Note::Paused { app, paused: true } => {
+                info("paused", "its roll was paused; both generations serve").about(app)
+            }
+            Note::Paused { app, paused: false } => info("resumed", "its roll goes on").about(app),
+            Note::Undone { app, generation } => undone(*generation).about(app),
             Note::Resized { app, from, to } => resized(*from, *to).about(app),
             Note::Added { app } => info("added", "it became part of the site").about(app),
             Note::Removed { app } => {
@@ -111,6 +117,11 @@ fn killed(about: &About, cause: Cause, after: Duration) -> Tale {
     Tale::new(Level::Warn, "worker-killed", message).about_worker(about)
 }
 
+fn unhealthy(about: &About, how: &str) -> Tale {
+    let message = format!("{} is not healthy and was asked to leave: {how}", name(about));
+    Tale::new(Level::Warn, "worker-unhealthy", message).about_worker(about)
+}
+
 fn gone(about: &About, cause: Cause, how: &str, lived: Duration) -> Tale {
     let (who, lived) = (name(about), span(lived));
     let message = match cause {
@@ -118,6 +129,7 @@ fn gone(about: &About, cause: Cause, how: &str, lived: Duration) -> Tale {
         Cause::Failed | Cause::Signalled => format!("{who} died after {lived}: {how}"),
         Cause::NotStarted => format!("{who} could not be started: {how}"),
         Cause::StartTimeout => format!("{who} is gone, killed because it was not ready: {how}"),
+        Cause::Unhealthy => format!("{who} has left since it was not healthy: {how}"),
         Cause::StopTimeout => format!("{who} is gone, killed because it did not leave: {how}"),
         Cause::Rolled => format!("{who} has left for a newer one after {lived}: {how}"),
         Cause::ScaledDown => format!("{who} has left after {lived} since fewer are wanted: {how}"),
@@ -152,6 +164,11 @@ fn failing(generation: Generation, how: &str) -> Tale {
 fn rolled(generation: Generation) -> Tale {
     let message = format!("generation {generation} has taken over every seat");
     Tale::new(Level::Info, "rolled", message).of_generation(generation)
+}
+
+fn undone(generation: Generation) -> Tale {
+    let message = format!("an operator undid generation {generation}; the one before it returns");
+    Tale::new(Level::Warn, "undone", message).of_generation(generation)
 }
 
 fn resized(from: u16, to: u16) -> Tale {

@@ -82,6 +82,7 @@ pub(super) fn log(note: &Note) -> Option<Count<'_>> {
     match note {
         Note::WorkerReady { about, pid, took } => log_ready(about, *pid, *took),
         Note::WorkerKilled { about, cause, after } => log_killed(about, *cause, *after),
+        Note::WorkerUnhealthy { about, how } => log_unhealthy(about, how),
         Note::WorkerGone { about, cause, how, lived } => {
             let exit = Count::App(&about.app, AppCount::Exit(*cause));
             count = (about.role == Role::App).then_some(exit);
@@ -100,6 +101,8 @@ pub(super) fn log(note: &Note) -> Option<Count<'_>> {
         }
         Note::Recovered { app } => info!(%app, "app recovered"),
         Note::Rolled { app, generation } => info!(%app, %generation, "generation took over"),
+        Note::Paused { app, paused } => info!(%app, paused, "roll paused or resumed"),
+        Note::Undone { app, generation } => warn!(%app, %generation, "generation undone"),
         Note::Resized { app, from, to } => info!(%app, from, to, "pool resized"),
         Note::Added { app } => info!(%app, "app added"),
         Note::Removed { app } => {
@@ -131,6 +134,11 @@ fn log_killed(about: &About, cause: Cause, after: Duration) {
     let About { app, seat, worker, generation, role } = about;
     let (role, reason, after_ms) = (word(*role), cause.label(), after.as_millis());
     warn!(%app, %seat, %worker, %generation, role, reason, after_ms, "worker killed; out of time");
+}
+
+fn log_unhealthy(about: &About, how: &str) {
+    let About { app, seat, worker, generation, role: _ } = about;
+    warn!(%app, %seat, %worker, %generation, how, "worker not healthy; asked to leave");
 }
 
 fn log_gone(about: &About, cause: Cause, how: &str, lived: Duration) {

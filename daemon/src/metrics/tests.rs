@@ -68,6 +68,7 @@ fn pool(name: &str, state: AppState) -> PoolView {
         restarts: 0,
         trouble: None,
         operation: None,
+        roll: None,
         workers: Vec::new(),
     }
 }

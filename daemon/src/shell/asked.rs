@@ -9,6 +9,13 @@ use super::handle::{Ask, Refusal};
 use crate::supervisor::{AppOrder, Event, Order};
 use crate::words::in_words;
 
+/// What becomes of an order while another operation stands in its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queueing {
+    Refused,
+    Wanted,
+}
+
 /// Where an answer goes.
 pub(super) type Answer = oneshot::Sender<Result<OperationId, Refusal>>;
 
@@ -17,10 +24,11 @@ impl Shell {
     /// finds the operation posted.
     pub(super) fn asked(&mut self, ask: Ask, answer: Answer) {
         let fact = match ask {
-            Ask::Order(Order::Shutdown) => Ok(self.leave()),
-            Ask::Order(_) | Ask::Reload if self.stopping => Err(Refusal::Stopping),
+            Ask::Order(Order::Shutdown) | Ask::Queue(Order::Shutdown) => Ok(self.leave()),
+            Ask::Order(_) | Ask::Queue(_) | Ask::Reload if self.stopping => Err(Refusal::Stopping),
             Ask::Reload => return self.read_config(Some(answer)),
-            Ask::Order(Order::App { app, what }) => self.accept(app, what),
+            Ask::Order(Order::App { app, what }) => self.accept(app, what, Queueing::Refused),
+            Ask::Queue(Order::App { app, what }) => self.accept(app, what, Queueing::Wanted),
         };
         let now = self.shared.clock.now();
         let reply = fact.map(|fact| {
@@ -35,7 +43,7 @@ impl Shell {
     pub(super) fn leave(&mut self) -> Event {
         self.stopping = true;
         self.shared.board.post_stopping();
-        Event::Order { order: Order::Shutdown, operation: self.next_operation() }
+        Event::Order { order: Order::Shutdown, operation: self.next_operation(), after: None }
     }
 
     pub(super) fn next_operation(&mut self) -> OperationId {
@@ -44,18 +52,25 @@ impl Shell {
     }
 
     /// Prepares what an order needs, or says why it cannot be.
-    fn accept(&mut self, app: AppName, what: AppOrder) -> Result<Event, Refusal> {
+    fn accept(
+        &mut self,
+        app: AppName,
+        what: AppOrder,
+        queueing: Queueing,
+    ) -> Result<Event, Refusal> {
         self.is_sensible(&app, what)?;
         let order = Order::App { app, what };
-        if let Some(other) = self.supervisor.conflict(&order) {
-            return Err(Refusal::Conflict(other));
-        }
+        let after = match (self.supervisor.conflict(&order), queueing) {
+            (Some(other), Queueing::Refused) => return Err(Refusal::Conflict(other.first)),
+            (Some(other), Queueing::Wanted) => Some(other.last),
+            (None, _) => None,
+        };
         if let Order::App { app, what } = &order
             && what.needs_listeners()
         {
             self.open(app)?;
         }
-        Ok(Event::Order { order, operation: self.next_operation() })
+        Ok(Event::Order { order, operation: self.next_operation(), after })
     }
 
     fn is_sensible(&self, app: &AppName, what: AppOrder) -> Result<(), Refusal> {
@@ -79,6 +94,27 @@ impl Shell {
                     "app `{app}` is stopped; `scgictl start {app}` starts it"
                 )))
             }
+            (AppOrder::Pause | AppOrder::Resume | AppOrder::Undo, _) => {
+                self.is_sensible_of_roll(app, what)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is asked of a roll makes sense while there is one, or while it can be returned from.
+    fn is_sensible_of_roll(&self, app: &AppName, what: AppOrder) -> Result<(), Refusal> {
+        let refuse = |why: String| Err(Refusal::Senseless(why));
+        let roll = self.supervisor.roll(app);
+        let under_way = roll.is_some_and(|roll| roll.under_way);
+        match what {
+            AppOrder::Pause if !under_way => refuse(format!("no roll of app `{app}` is under way")),
+            AppOrder::Resume if roll.is_none_or(|roll| !roll.paused) => {
+                refuse(format!("no roll of app `{app}` is paused"))
+            }
+            AppOrder::Undo if roll.is_none() => refuse(format!(
+                "app `{app}` has nothing to return to: no roll is under way, and its workers have \
+                 proven themselves; `scgictl rollback` returns to an earlier configuration"
+            )),
             _ => Ok(()),
         }
     }

@@ -11,6 +11,8 @@ use crate::supervisor::Order;
 pub enum Ask {
     /// An order to the supervisor; what can fail is prepared before it is accepted.
     Order(Order),
+    /// The same, and if another operation stands in its way it begins when that has ended.
+    Queue(Order),
     /// Read the configuration again and take it over.
     Reload,
 }

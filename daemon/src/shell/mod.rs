@@ -18,6 +18,7 @@ pub mod bind;
 pub mod board;
 pub mod clock;
 pub mod handle;
+mod health;
 mod listeners;
 mod notices;
 pub mod output;
@@ -48,6 +49,7 @@ use backlog::Queues;
 use board::Board;
 use clock::Clock;
 use handle::Question;
+use health::{Checkups, Outcome};
 pub use listeners::Listeners;
 use notices::Notices;
 use output::Output;
@@ -124,6 +126,7 @@ enum News {
     Arrivals(Vec<AppName>),
     Question(Question),
     Read(Box<Read>),
+    Probed(Outcome),
     Deadline,
 }
 
@@ -148,6 +151,7 @@ impl Shell {
             metrics: shared.metrics.clone(),
             surroundings: Surroundings { notify_socket, nofile },
             born: BTreeMap::new(),
+            checkups: Checkups::new(shared.scoreboard.clone()),
             traffic: BTreeMap::new(),
             exit: false,
         };
@@ -201,6 +205,7 @@ impl Shell {
             apps = self.hands.wake.arrivals() => News::Arrivals(apps),
             Some(question) = self.questions.recv() => News::Question(question),
             Some(read) = self.read.recv() => News::Read(Box::new(read)),
+            outcome = self.hands.checkups.next() => News::Probed(outcome),
             () = sleep(wait) => News::Deadline,
         }
     }
@@ -233,6 +238,7 @@ impl Shell {
                 self.has_read(*read);
                 Vec::new()
             }
+            News::Probed((worker, outcome)) => vec![Event::Probed { worker, outcome }],
             News::Deadline => vec![Event::Tick],
         }
     }

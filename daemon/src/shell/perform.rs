@@ -11,6 +11,7 @@ use scgi_protocol::name::{AppName, WorkerId};
 
 use super::backlog::Queues;
 use super::clock::Clock;
+use super::health::Checkups;
 use super::listeners::Listeners;
 use super::output::Output;
 use super::reap::{self, To};
@@ -40,6 +41,8 @@ pub(super) struct Hands {
     pub(super) surroundings: Surroundings,
     /// Workers that have a process.
     pub(super) born: BTreeMap<Pid, Process>,
+    /// New workers that are asked whether they are healthy.
+    pub(super) checkups: Checkups,
     /// What was last seen of each app's traffic.
     pub(super) traffic: BTreeMap<AppName, Traffic>,
     pub(super) exit: bool,
@@ -80,6 +83,10 @@ impl Hands {
             Action::Forget { worker } => self.forget(worker),
             Action::Watch { app } => self.wake.arm(&app, &self.listeners.all(&app)),
             Action::Sample { app } => return Some(self.look(app, supervisor, now)),
+            Action::Probe { worker, app, health } => {
+                let listener = self.listeners.of(&app).first().copied();
+                self.checkups.ask(worker, &app, listener, health);
+            }
             Action::Release { app, keep } => self.release(&app, keep.as_deref()),
             Action::Tell(note) => self.tell(&note, now),
             Action::Exit => self.exit = true,
@@ -106,7 +113,9 @@ impl Hands {
         if let Some(between) = between.filter(|_| saturated) {
             self.scoreboard.add_saturated(&app, between);
         }
-        Event::Load { app, load: Load { waiting, idle } }
+        let answered =
+            serving.into_iter().filter(|worker| self.scoreboard.served(*worker) > Some(0));
+        Event::Load { app, load: Load { waiting, idle, answered: answered.collect() } }
     }
 
     /// A connection arrived at an app that was watched.

@@ -13,5 +13,5 @@ mod site;
 pub use app::{AppSpec, Change};
 pub use launch::{Identity, Launch, Limit, Resource};
 pub use listen::{ListenAt, ListenSpec, Ownership};
-pub use policy::{Ready, Restart, Roll, Sizing, SizingError, StopSignal, Timing};
+pub use policy::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};
 pub use site::{ControlSpec, MetricsSpec, Site, Who};

@@ -1,5 +1,6 @@
 //! The bounded numbers by which the supervisor decides.
 
+use std::fmt;
 use std::time::Duration;
 
 /// How many workers an app has.
@@ -193,14 +194,72 @@ impl Default for Restart {
 }
 
 /// How one generation is replaced by the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Roll {
-    /// How many workers above the wanted number may exist meanwhile; at least 1.
-    pub surge: u16,
+    /// How many workers beyond the wanted number may exist meanwhile.
+    pub surge: Surge,
+    /// How long a new worker has to live, ready, before the old one in its seat is asked to leave.
+    pub soak: Duration,
+    /// What a new worker has to answer before that.
+    pub health: Option<Health>,
 }
 
 impl Default for Roll {
     fn default() -> Self {
-        Self { surge: 1 }
+        Self { surge: Surge::Count(1), soak: Duration::ZERO, health: None }
+    }
+}
+
+/// A number of workers, or a share of those that are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surge {
+    /// So many; with 0 an old worker leaves before the new one comes.
+    Count(u16),
+    /// So many of a hundred that are wanted, rounded up; at least 1.
+    Percent(u16),
+}
+
+impl Surge {
+    /// How many workers that is if `wanted` are wanted.
+    pub fn of(self, wanted: u16) -> usize {
+        match self {
+            Self::Count(count) => count.into(),
+            Self::Percent(share) => (usize::from(wanted) * usize::from(share)).div_ceil(100).max(1),
+        }
+    }
+}
+
+impl fmt::Display for Surge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Percent(share) => write!(f, "{share}%"),
+        }
+    }
+}
+
+/// A request that a healthy worker answers well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// What is asked for, by GET; begins with `/`.
+    pub path: String,
+    /// How long the answer may take.
+    pub timeout: Duration,
+}
+
+impl Health {
+    /// How long an answer may take unless the configuration says otherwise.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_the_workers_is_rounded_up_and_is_never_none() {
+        assert_eq!([0, 1, 4, 5, 8].map(|wanted| Surge::Percent(25).of(wanted)), [1, 1, 1, 2, 2]);
+        assert_eq!(Surge::Percent(100).of(7), 7);
+        assert_eq!(Surge::Count(0).of(7), 0);
     }
 }

@@ -6,7 +6,7 @@ use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 
 use super::event::Pid;
 use super::note::Note;
-use crate::spec::{AppSpec, StopSignal};
+use crate::spec::{AppSpec, Health, StopSignal};
 
 /// A deed. The shell does them in order; the outcome of one is the next fact.
 #[derive(Clone, Debug)]
@@ -34,6 +34,15 @@ pub enum Action {
     Sample {
         /// The app.
         app: AppName,
+    },
+    /// Ask a worker whether it is healthy. Answered by [`super::Event::Probed`], later.
+    Probe {
+        /// The worker.
+        worker: WorkerId,
+        /// Its app, and where that listens.
+        app: Arc<AppSpec>,
+        /// What to ask.
+        health: Health,
     },
     /// Close the app's listeners, save those that `keep` speaks of.
     Release {

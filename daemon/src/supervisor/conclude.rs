@@ -7,27 +7,53 @@ use scgi_protocol::control::AppState;
 
 use super::action::Action;
 use super::converge::Turn;
+use super::launch::Launch;
 use super::note::Note;
-use super::pool::{Launch, Pool};
+use super::pool::Pool;
 
 impl Pool {
     /// Ends what has come to its end: a roll, the listeners of an app that left, a state.
     pub(super) fn conclude(&mut self, wanted: u16, turn: &mut Turn<'_>) {
+        self.return_to_fallback();
         let latest = self.latest.generation;
-        let rolled = !self.is_leaving()
-            && !self.latest.trail.is_spent()
-            && self.app_workers().all(|w| w.generation == latest)
+        let replaced = !self.is_leaving()
+            && !self.latest.is_out()
+            && !self.is_on_trial()
+            && self.app_workers().all(|w| w.generation == latest || !w.is_staying())
             && self.served().len() >= usize::from(wanted);
-        if rolled && self.fallback.take().is_some() {
+        if replaced && std::mem::take(&mut self.rolling) {
             let app = self.name().clone();
+            self.paused = false;
             turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
         }
-        if self.is_leaving() && self.workers.is_empty() {
-            // Nothing serves any more that one could fall back to.
+        let rolled = replaced && self.app_workers().all(|w| w.generation == latest);
+        // Who may have to be returned to needs the same listeners.
+        let parted = |fallback: &Launch| fallback.spec.listen != self.latest.spec.listen;
+        if rolled && (self.latest.trusted || self.fallback.as_ref().is_some_and(parted)) {
             self.fallback = None;
         }
+        if self.is_leaving() && self.workers.is_empty() {
+            (self.rolling, self.paused) = (false, false);
+            // When it is started again, only the listeners of the latest will be opened.
+            self.fallback.take_if(|fallback| fallback.spec.listen != self.latest.spec.listen);
+        }
+        self.demand.keep_within(self.bounds());
         self.release(rolled, turn);
         self.tell(turn);
+    }
+
+    /// Forgets a launch that an operator undid, once nobody works by it any more.
+    fn return_to_fallback(&mut self) {
+        let latest = self.latest.generation;
+        let gone = self.app_workers().all(|w| w.generation != latest || !w.is_staying());
+        let settled = |fallback: &Launch| {
+            let serve = self.served().len() >= usize::from(self.demand.target());
+            gone && (serve || fallback.trail.is_spent() || self.is_leaving())
+        };
+        if self.latest.undone && self.fallback.as_ref().is_some_and(settled) {
+            self.latest = self.fallback.take().expect("it was just looked at");
+            self.rolling = false;
+        }
     }
 
     /// Tells what has become another.
@@ -77,7 +103,7 @@ impl Pool {
     /// who came there would wait for nobody.
     fn release(&mut self, rolled: bool, turn: &mut Turn<'_>) {
         let only = |generation| self.app_workers().all(|w| w.generation == generation);
-        let undone = |_: &&Launch| self.latest.trail.is_spent();
+        let undone = |_: &&Launch| self.latest.is_out();
         let keep = match self.fallback.as_ref().filter(undone) {
             _ if self.is_leaving() && self.workers.is_empty() => None,
             _ if self.is_leaving() => return,

@@ -4,11 +4,13 @@
 //! 2. How many seats are wanted comes from sizing; none if the app is leaving.
 //! 3. Workers in seats beyond that are asked to leave.
 //! 4. A worker that is not of the active launch is asked to leave once its seat is served by one
-//!    that is, or by a newer one, or at once if it never served.
-//! 5. While the active launch rests after a death, nobody is started.
-//! 6. Every wanted seat without a worker of the active launch gets one, a few at a time, and fewer
-//!    until the launch has served well.
-//! 7. An app that is given up for now is answered for by a relief worker.
+//!    that is and has passed its trial, or by a newer one, or at once if it never served.
+//! 5. Every wanted seat nobody works in gets a worker: of the active launch, or of the one before it
+//!    while that is the only one known to work.
+//! 6. Every seat of an outdated worker gets one of the active launch beside it, a few at a time.
+//! 7. While a launch rests after a death, nobody is started by it; and fewer at a time until it has
+//!    served well.
+//! 8. An app that is given up for now is answered for by a relief worker.
 //!
 //! Death, roll, scaling, recovery and shutdown are these sentences seen from different facts; there
 //! is no procedure for any of them. Converging twice at one moment changes nothing.
@@ -18,15 +20,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scgi_protocol::name::{Seat, WorkerId};
+use scgi_protocol::name::{Generation, Seat, WorkerId};
 
 use super::action::{Action, Role, Spawn};
+use super::launch::Launch;
 use super::moment::Moment;
 use super::note::{Cause, Note};
-use super::pool::{Launch, Pool, death};
+use super::pool::{Pool, death};
 use super::restart::{Death, HEALTHY_AFTER};
-use super::sizing::{LOOK, LOOK_FIXED};
-use super::worker::{Life, Worker};
+use super::sizing::{LOOK, LOOK_FIXED, TRIAL_LOOK};
+use super::worker::{Checkup, Life, Worker};
 
 /// How many workers of a launch start at once before one of them has served well.
 const UNTRUSTED_AT_ONCE: usize = 4;
@@ -54,7 +57,8 @@ impl Pool {
         self.prove(turn.now);
         let wanted = self.wanted();
         self.retire_surplus(wanted, turn);
-        self.retire_outdated(turn);
+        self.examine(turn);
+        self.retire_outdated(wanted, turn);
         self.fill(wanted, turn);
         self.relieve(wanted, turn);
         self.watch(turn);
@@ -120,17 +124,20 @@ impl Pool {
             launch.trusted = true;
             launch.trail.served_well();
         }
+        let passed = self.app_workers().any(|worker| self.has_passed(worker, now));
+        self.latest.passed |= passed;
     }
 
     fn wanted(&mut self) -> u16 {
         if self.restarting && self.app_workers().all(|w| w.generation == self.latest.generation) {
             self.restarting = false;
         }
+        self.demand.keep_within(self.bounds());
         if self.is_leaving() || self.restarting {
             return 0;
         }
-        // Somebody has to find out whether a failing app has recovered.
-        let least = u16::from(self.active().trail.is_spent());
+        // Somebody has to find out whether a failing app has recovered, or a new launch is any good.
+        let least = u16::from(self.active().trail.is_spent() || self.is_on_trial());
         self.demand.target().max(least)
     }
 
@@ -169,24 +176,12 @@ impl Pool {
         seats.into_iter().take(count).collect()
     }
 
-    fn retire_outdated(&mut self, turn: &mut Turn<'_>) {
-        let active = self.active().generation;
-        // Of several that serve one seat the best stays: one of the active launch, else the newest.
-        let rank = |worker: &Worker| (worker.generation == active, worker.generation);
-        let mut best = BTreeMap::new();
-        for worker in self.app_workers().filter(|worker| worker.is_serving()) {
-            let seat = best.entry(worker.seat).or_insert_with(|| rank(worker));
-            *seat = rank(worker).max(*seat);
-        }
-        self.ask_to_leave(turn, Cause::Rolled, |worker| {
-            let surpassed = best.get(&worker.seat).is_some_and(|best| *best > rank(worker));
-            worker.role == Role::App
-                && worker.generation != active
-                && (worker.is_starting() || surpassed)
-        });
-    }
-
-    fn ask_to_leave(&mut self, turn: &mut Turn<'_>, cause: Cause, which: impl Fn(&Worker) -> bool) {
+    pub(super) fn ask_to_leave(
+        &mut self,
+        turn: &mut Turn<'_>,
+        cause: Cause,
+        which: impl Fn(&Worker) -> bool,
+    ) {
         let leaving: Vec<_> =
             self.workers.values().filter(|w| w.is_staying() && which(w)).map(|w| w.id).collect();
         for id in leaving {
@@ -196,42 +191,57 @@ impl Pool {
         }
     }
 
+    /// Starts whom the pool misses: in seats nobody works in, and in those of outdated workers, as
+    /// many at a time as may be doubly taken.
     fn fill(&mut self, wanted: u16, turn: &mut Turn<'_>) {
-        let launch = self.active();
-        let given_up = launch.trail.is_given_up(&launch.spec.restart);
-        if wanted == 0 || given_up || launch.trail.resting_until(turn.now).is_some() {
+        if wanted == 0 {
             return;
         }
-        let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
-        let room = self.room_to_start(turn.now);
-        for seat in self.vacancies(wanted).into_iter().take(room) {
-            let (worker, app, role) = (*turn.next_worker, Arc::clone(&app), Role::App);
-            self.spawn(Spawn { worker, seat, generation, app, role }, turn);
+        let (empty, filler) =
+            (self.empty_seats(wanted, turn.now), self.filler(turn.now).generation);
+        self.start(&empty, filler, turn);
+        let (doubled, active) = (self.seats_to_double(wanted), self.active().generation);
+        self.start(&doubled, active, turn);
+    }
+
+    /// Starts workers of `generation` in `seats`, as far as that may be at this moment.
+    fn start(&mut self, seats: &[Seat], generation: Generation, turn: &mut Turn<'_>) {
+        let room = self.room_to_start(generation, turn.now);
+        for &seat in seats.iter().take(room) {
+            let (app, role) = (Arc::clone(self.spec_of(generation)), Role::App);
+            self.spawn(Spawn { worker: *turn.next_worker, seat, generation, app, role }, turn);
         }
     }
 
-    /// Seats that need a worker of the active launch: first those where nobody is, then those of
-    /// outdated workers, as many at a time as may be doubly taken.
-    fn vacancies(&self, wanted: u16) -> Vec<Seat> {
-        let launch = self.active();
-        let current = |w: &Worker| w.generation == launch.generation;
-        let taken = self.taken();
-        let deserted = self.seats_of(|w| current(w) && w.is_deserting());
-        let cared_for = &deserted | &self.seats_of(|w| current(w) && w.is_staying());
-        let outdated = self.seats_of(|w| !current(w) && w.is_staying());
-
-        let missing = usize::from(wanted).saturating_sub((&taken | &deserted).len());
-        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat) && !deserted.contains(seat));
-        let surge = usize::from(launch.spec.roll.surge);
-        let surge = surge.saturating_sub((&outdated & &cared_for).len());
-        free.take(missing).chain((&outdated - &cared_for).into_iter().take(surge)).collect()
+    /// Wanted seats nobody works in. That of a worker that is leaving by its own decision waits for
+    /// its end; that of one on trial is still its predecessor's.
+    fn empty_seats(&self, wanted: u16, now: Moment) -> Vec<Seat> {
+        let active = self.active().generation;
+        let deserted = self.seats_of(|w| w.generation == active && w.is_deserting());
+        let relied_on_latest = self.filler(now).generation == self.latest.generation;
+        let counts = |w: &Worker| {
+            let latest = w.generation == self.latest.generation;
+            w.is_staying() && (relied_on_latest || !latest || self.has_passed(w, now))
+        };
+        let taken = &self.seats_of(counts) | &deserted;
+        let missing = usize::from(wanted).saturating_sub(taken.len());
+        let most = usize::from(wanted) + self.active().spec.roll.surge.of(wanted);
+        let room = most.saturating_sub(self.app_workers().filter(|w| w.is_staying()).count());
+        (0..).map(Seat).filter(|seat| !taken.contains(seat)).take(missing.min(room)).collect()
     }
 
-    /// How many further workers of the active launch may be started at this moment.
-    fn room_to_start(&self, now: Moment) -> usize {
-        let launch = self.active();
+    /// How many further workers of `generation` may be started at this moment.
+    pub(super) fn room_to_start(&self, generation: Generation, now: Moment) -> usize {
+        let launch = match &self.fallback {
+            Some(fallback) if fallback.generation == generation => fallback,
+            Some(_) | None => &self.latest,
+        };
+        let given_up = launch.trail.is_given_up(&launch.spec.restart);
+        if given_up || launch.trail.resting_until(now).is_some() {
+            return 0;
+        }
         let count = |so: &dyn Fn(&Worker) -> bool| {
-            self.app_workers().filter(|w| w.generation == launch.generation && so(w)).count()
+            self.app_workers().filter(|w| w.generation == generation && so(w)).count()
         };
         let starting = count(&|w| w.is_starting() || w.is_deserting());
         let fresh = starting + count(&|w| w.is_serving() && !w.served_well(None, now));
@@ -257,6 +267,8 @@ impl Pool {
             status: None,
             idle: None,
             ready_since: None,
+            answered: false,
+            health: Checkup::default(),
         };
         self.workers.insert(worker.id, worker);
         turn.out.push(Action::Spawn(spawn));
@@ -287,6 +299,9 @@ impl Pool {
             turn.out.push(Action::Sample { app: self.name().clone() });
         }
         let bounds = self.bounds();
+        if self.is_on_trial() && self.app_workers().any(|w| self.is_candidate(w)) {
+            self.demand.look_by(turn.now + TRIAL_LOOK);
+        }
         if self.demand.target() > bounds.min {
             // Nobody tells when the last request is done.
             self.demand.look_by(turn.now + bounds.idle_timeout.max(LOOK));
@@ -316,9 +331,12 @@ impl Pool {
             .filter(|w| w.generation == launch.generation && w.is_serving())
             .filter_map(|w| Some(w.ready_since? + HEALTHY_AFTER))
             .filter(|&at| at > now);
-        let rest = launch.trail.resting_until(now);
+        let ripe = self.app_workers().filter_map(|worker| self.ripe_at(worker));
+        let rests = [Some(&self.latest), self.fallback.as_ref()];
+        let rests = rests.into_iter().flatten().filter_map(|l| l.trail.resting_until(now));
         let relief = (self.relief_not_before > now).then_some(self.relief_not_before);
-        let looks = [rest, relief, self.watch_at, self.demand.look_at()];
-        lives.chain(proofs).chain(looks.into_iter().flatten()).min()
+        let looks = [relief, self.watch_at, self.demand.look_at()];
+        let ripe = ripe.filter(|&at| at > now);
+        lives.chain(proofs).chain(ripe).chain(rests).chain(looks.into_iter().flatten()).min()
     }
 }

@@ -1,6 +1,6 @@
 //! Facts: what the core is told. Deeds are in [`super::action`], tales in [`super::note`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,8 @@ pub enum Event {
         order: Order,
         /// The operation it becomes.
         operation: OperationId,
+        /// The operation that has to end before it begins.
+        after: Option<OperationId>,
     },
     /// A worker's process exists.
     Spawned {
@@ -88,6 +90,13 @@ pub enum Event {
         /// What was seen.
         load: Load,
     },
+    /// A worker was asked whether it is healthy.
+    Probed {
+        /// The worker.
+        worker: WorkerId,
+        /// What is wrong, if it is not.
+        outcome: Result<(), String>,
+    },
     /// The deadline that was asked for has come.
     Tick,
 }
@@ -119,6 +128,12 @@ pub enum AppOrder {
     Reload,
     /// Try at once, with a fresh budget.
     Retry,
+    /// Leave the roll under way as it is.
+    Pause,
+    /// Go on with the roll.
+    Resume,
+    /// Return to the launch before.
+    Undo,
     /// Have another number of workers.
     Scale(Scale),
 }
@@ -129,7 +144,7 @@ impl AppOrder {
     pub fn needs_listeners(self) -> bool {
         match self {
             Self::Start | Self::Restart | Self::Reload | Self::Retry => true,
-            Self::Stop | Self::Scale(_) => false,
+            Self::Stop | Self::Pause | Self::Resume | Self::Undo | Self::Scale(_) => false,
         }
     }
 
@@ -141,6 +156,9 @@ impl AppOrder {
             Self::Restart => Verb::Restart,
             Self::Reload => Verb::Reload,
             Self::Retry => Verb::Retry,
+            Self::Pause => Verb::Pause,
+            Self::Resume => Verb::Resume,
+            Self::Undo => Verb::Undo,
             Self::Scale(_) => Verb::Scale,
         }
     }
@@ -154,6 +172,8 @@ pub struct Load {
     /// For every serving worker: how long it has been without a request, or `None` if it has no
     /// room for another one.
     pub idle: BTreeMap<WorkerId, Option<Duration>>,
+    /// Those of them that have finished a request.
+    pub answered: BTreeSet<WorkerId>,
 }
 
 /// How a process ended.

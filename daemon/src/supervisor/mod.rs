@@ -21,11 +21,13 @@ mod action;
 mod conclude;
 mod converge;
 mod event;
+mod launch;
 mod moment;
 mod note;
 mod operation;
 mod pool;
 mod restart;
+mod roll;
 #[cfg(test)]
 mod sim;
 mod sizing;
@@ -47,7 +49,7 @@ pub use moment::Moment;
 pub use note::{About, Cause, Note};
 use operation::{Operation, Verdict};
 use pool::{Ended, Pool};
-pub use view::{LifeView, OperationView, PoolView, TroubleView, WorkerView};
+pub use view::{LifeView, OperationView, PoolView, RollView, TroubleView, WorkerView};
 
 /// All pools, and what was asked for.
 #[derive(Debug, Default)]
@@ -69,6 +71,15 @@ pub struct Supervisor {
     changed: Changes,
 }
 
+/// The operations that stand in the way of an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The one that is under way.
+    pub first: OperationId,
+    /// The one that is to end last.
+    pub last: OperationId,
+}
+
 /// What has changed since it was last asked for.
 #[derive(Debug, Default)]
 pub struct Changes {
@@ -84,11 +95,19 @@ impl Supervisor {
     /// Never fails: every event has a meaning in every state, and a stale one means nothing.
     pub fn handle(&mut self, event: Event, now: Moment) -> Vec<Action> {
         let mut out = Vec::new();
-        let touched = self.observe(event, now, &mut out);
-        for app in &touched {
-            self.converge(app, now, &mut out);
+        let mut touched = self.observe(event, now, &mut out);
+        let mut next = touched.clone();
+        loop {
+            for app in &next {
+                self.converge(app, now, &mut out);
+            }
+            let ended = self.judge(&touched, now, &mut out);
+            next = self.begin_waiting(&ended, &mut out);
+            touched.extend(next.iter().cloned());
+            if next.is_empty() {
+                break;
+            }
         }
-        self.judge(&touched, now, &mut out);
         if self.shutdown && self.pools.is_empty() && !self.exited {
             self.exited = true;
             out.push(Action::Exit);
@@ -102,14 +121,19 @@ impl Supervisor {
         self.agenda.first().map(|(at, _)| *at)
     }
 
-    /// The operation that stands in the way of `order`, if one does.
-    pub fn conflict(&self, order: &Order) -> Option<OperationId> {
-        match order {
-            Order::App { app, what: AppOrder::Reload | AppOrder::Restart } => {
-                self.operations.values().find(|other| other.replaces(app)).map(|other| other.id)
-            }
-            Order::App { .. } | Order::Shutdown => None,
-        }
+    /// The operations that stand in the way of `order`, if any do.
+    pub fn conflict(&self, order: &Order) -> Option<Conflict> {
+        let Order::App { app, what: AppOrder::Reload | AppOrder::Restart } = order else {
+            return None;
+        };
+        let mut others = self.operations.values().filter(|other| other.replaces(app));
+        let first = others.next()?.id;
+        Some(Conflict { first, last: others.next_back().map_or(first, |other| other.id) })
+    }
+
+    /// A roll of `app` is under way, and whether an operator stopped it half way.
+    pub fn roll(&self, app: &AppName) -> Option<RollView> {
+        self.pools.get(app).and_then(Pool::roll)
     }
 
     /// The apply under way, if one is.
@@ -167,7 +191,9 @@ impl Supervisor {
                 self.note_unprepared(unprepared, now, out);
                 self.apply(apps, operation, now, out)
             }
-            Event::Order { order, operation } => self.order(order, operation, now, out),
+            Event::Order { order, operation, after } => {
+                self.order(order, operation, after, now, out)
+            }
             Event::Tick => self.take_due(now),
             Event::Spawned { worker, pid } => {
                 let app = self.launching.remove(&worker);
@@ -182,6 +208,11 @@ impl Supervisor {
                 let ended = Ended { exit, served, words };
                 let app = self.processes.remove(&pid);
                 self.tell(app, |pool| pool.exited(pid, ended, now, out))
+            }
+            Event::Probed { worker, outcome } => {
+                let holds = |pool: &Pool| pool.workers.contains_key(&worker);
+                let app = self.pools.iter().find(|(_, pool)| holds(pool)).map(|(app, _)| app);
+                self.tell(app.cloned(), |pool| pool.probed(worker, outcome, now, out))
             }
             Event::Load { app, load } => self.tell(Some(app), |pool| pool.looked(load, now)),
             Event::Ready { pid } => self.tell(self.owner(pid), |pool| pool.ready(pid, now, out)),
@@ -267,15 +298,20 @@ impl Supervisor {
         &mut self,
         order: Order,
         id: OperationId,
+        after: Option<OperationId>,
         now: Moment,
         out: &mut Vec<Action>,
     ) -> BTreeSet<AppName> {
         match order {
             Order::App { app, what } => {
-                let touched = self.tell(Some(app.clone()), |pool| pool.ordered(what));
                 let waits_for = BTreeSet::from([app.clone()]);
-                self.begin(Operation::new(id, what.verb(), Some(app), waits_for, now), out);
-                touched
+                let operation = Operation::new(id, what.verb(), Some(app.clone()), waits_for, now);
+                if let Some(other) = after.filter(|other| self.operations.contains_key(other)) {
+                    self.begin(operation.after(other, what), out);
+                    return BTreeSet::new();
+                }
+                self.begin(operation, out);
+                self.tell(Some(app), |pool| pool.ordered(what, out))
             }
             Order::Shutdown => {
                 let again = std::mem::replace(&mut self.shutdown, true);
@@ -332,12 +368,41 @@ impl Supervisor {
         }
     }
 
-    /// Ends the operations that have come to their end.
-    fn judge(&mut self, touched: &BTreeSet<AppName>, now: Moment, out: &mut Vec<Action>) {
+    /// Begins the operations that waited for one of those that `ended`; returns whom they concern.
+    fn begin_waiting(&mut self, ended: &[OperationId], out: &mut Vec<Action>) -> BTreeSet<AppName> {
+        let mut begun = BTreeSet::new();
+        for operation in self.operations.values_mut() {
+            let next = ended.iter().find_map(|other| operation.begin_after(*other));
+            let (Some(what), Some(app)) = (next, operation.app.clone()) else { continue };
+            match self.pools.get_mut(&app) {
+                Some(pool) if pool.can_open(what) => pool.ordered(what, out),
+                Some(_) => operation.give_up(format!(
+                    "the listeners of the latest generation were closed meanwhile; `scgictl {} {app}` \
+                     opens them again",
+                    what.verb().as_str()
+                )),
+                // It was removed; that is judged.
+                None => {}
+            }
+            begun.insert(app);
+        }
+        begun
+    }
+
+    /// Ends the operations that have come to their end; returns which.
+    fn judge(
+        &mut self,
+        touched: &BTreeSet<AppName>,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) -> Vec<OperationId> {
         let concerned = |operation: &Operation| {
-            touched.iter().any(|app| operation.waits_for(app)) || operation.since == now
+            touched.iter().any(|app| operation.waits_for(app))
+                || operation.since == now
+                || operation.is_lost()
         };
         let ids: Vec<_> = self.operations.values().filter(|o| concerned(o)).map(|o| o.id).collect();
+        let mut ended = Vec::new();
         for id in ids {
             let operation = self.operations.get_mut(&id).expect("its number was just listed");
             let verdict = operation.judge(&self.pools, touched, now);
@@ -349,8 +414,10 @@ impl Supervisor {
             };
             let Operation { verb, app, .. } = operation.clone();
             self.operations.remove(&id);
+            ended.push(id);
             let note = Note::OperationEnded { operation: id, verb, app, failure };
             out.push(Action::Tell(note));
         }
+        ended
     }
 }

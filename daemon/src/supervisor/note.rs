@@ -36,6 +36,8 @@ pub enum Cause {
     NotStarted,
     /// It was not ready in time.
     StartTimeout,
+    /// It answered the health request badly, or not in time.
+    Unhealthy,
     /// It was asked to leave and did not in time.
     StopTimeout,
     /// A newer one took its place.
@@ -48,12 +50,13 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Left,
         Self::Failed,
         Self::Signalled,
         Self::NotStarted,
         Self::StartTimeout,
+        Self::Unhealthy,
         Self::StopTimeout,
         Self::Rolled,
         Self::ScaledDown,
@@ -68,6 +71,7 @@ impl Cause {
             Self::Signalled => "signal",
             Self::NotStarted => "not_started",
             Self::StartTimeout => "start_timeout",
+            Self::Unhealthy => "unhealthy",
             Self::StopTimeout => "stop_timeout",
             Self::Rolled => "rolled",
             Self::ScaledDown => "scaled_down",
@@ -78,9 +82,12 @@ impl Cause {
     /// Nobody asked for it.
     pub fn is_death(self) -> bool {
         match self {
-            Self::Left | Self::Failed | Self::Signalled | Self::NotStarted | Self::StartTimeout => {
-                true
-            }
+            Self::Left
+            | Self::Failed
+            | Self::Signalled
+            | Self::NotStarted
+            | Self::StartTimeout
+            | Self::Unhealthy => true,
             Self::StopTimeout | Self::Rolled | Self::ScaledDown | Self::Stopped => false,
         }
     }
@@ -106,6 +113,13 @@ pub enum Note {
         cause: Cause,
         /// How long it was given.
         after: Duration,
+    },
+    /// A worker answered the health request badly, or not in time, and was asked to leave.
+    WorkerUnhealthy {
+        /// Which.
+        about: About,
+        /// What it answered.
+        how: String,
     },
     /// A worker is no more.
     WorkerGone {
@@ -155,6 +169,20 @@ pub enum Note {
         /// The app.
         app: AppName,
         /// The generation.
+        generation: Generation,
+    },
+    /// An operator stopped a roll half way, or let it go on.
+    Paused {
+        /// The app.
+        app: AppName,
+        /// It is stopped.
+        paused: bool,
+    },
+    /// An operator wants the generation before the latest back.
+    Undone {
+        /// The app.
+        app: AppName,
+        /// The generation that is taken back.
         generation: Generation,
     },
     /// A pool wants another number of workers.

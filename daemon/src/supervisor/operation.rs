@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use scgi_protocol::control::{OperationState, Verb, Wish};
 use scgi_protocol::name::{AppName, OperationId};
 
+use super::event::AppOrder;
 use super::moment::Moment;
 use super::pool::Pool;
 use super::view::OperationView;
@@ -25,6 +26,8 @@ pub(super) struct Operation {
     progress: String,
     /// What went wrong with apps it no longer waits for.
     failures: Vec<String>,
+    /// The operation that has to end before this one begins, and with what it does.
+    after: Option<(OperationId, AppOrder)>,
 }
 
 /// How an operation stands.
@@ -44,13 +47,24 @@ impl Operation {
         since: Moment,
     ) -> Self {
         let (apps, progress, failures) = (waits_for.len(), String::new(), Vec::new());
-        Self { id, verb, app, since, waits_for, apps, progress, failures }
+        Self { id, verb, app, since, waits_for, apps, progress, failures, after: None }
     }
 
     /// It fails in the end, whatever becomes of the apps it waits for.
     pub(super) fn failing(mut self, why: String) -> Self {
         self.failures.push(why);
         self
+    }
+
+    /// It fails now, and waits for nobody any more.
+    pub(super) fn give_up(&mut self, why: String) {
+        self.failures.push(why);
+        self.waits_for.clear();
+    }
+
+    /// It was given up.
+    pub(super) fn is_lost(&self) -> bool {
+        self.waits_for.is_empty() && !self.failures.is_empty()
     }
 
     /// It waits for `app`.
@@ -72,6 +86,9 @@ impl Operation {
         touched: &BTreeSet<AppName>,
         now: Moment,
     ) -> Verdict {
+        if let Some((other, _)) = self.after {
+            return Verdict::Running(format!("waits for operation {other} to end"));
+        }
         let fresh = self.since == now;
         let looked_at = if fresh { &self.waits_for } else { touched };
         for app in looked_at.intersection(&self.waits_for).cloned().collect::<Vec<_>>() {
@@ -106,9 +123,14 @@ impl Operation {
         let Some(pool) = pool else {
             return match self.verb {
                 Verb::Stop | Verb::Apply | Verb::Shutdown => Verdict::Done,
-                Verb::Start | Verb::Restart | Verb::Reload | Verb::Scale | Verb::Retry => {
-                    Verdict::Failed("the app was removed meanwhile".to_owned())
-                }
+                Verb::Start
+                | Verb::Restart
+                | Verb::Reload
+                | Verb::Scale
+                | Verb::Retry
+                | Verb::Pause
+                | Verb::Resume
+                | Verb::Undo => Verdict::Failed("the app was removed meanwhile".to_owned()),
             };
         };
         if self.verb == Verb::Stop && pool.wish == Wish::Run && !pool.removed && !pool.shutdown {
@@ -121,22 +143,34 @@ impl Operation {
                 _ => Verdict::Running(pool.progress()),
             };
         }
-        if pool.latest.trail.is_spent() {
-            let how = pool.latest.trail.how();
-            let generation = pool.latest.generation;
-            let rest = match &pool.fallback {
-                Some(older) => format!("; generation {} serves on", older.generation),
-                None => String::new(),
-            };
-            return Verdict::Failed(format!(
-                "generation {generation} spent its restart budget; its last worker: {how}{rest}"
-            ));
+        match self.verb {
+            Verb::Pause | Verb::Resume => return Verdict::Done,
+            Verb::Undo if pool.latest.undone => return Verdict::Running(pool.progress()),
+            _ if pool.latest.is_out() => return Verdict::Failed(why_out(pool)),
+            _ => {}
         }
         match (pool.is_settled(), pool.wish, self.verb) {
             (_, Wish::Stop, Verb::Apply) | (true, _, _) => Verdict::Done,
             (_, Wish::Stop, _) => Verdict::Failed("the app was stopped meanwhile".to_owned()),
             (false, Wish::Run, _) => Verdict::Running(pool.progress()),
         }
+    }
+
+    /// It begins with `what` only once `other` has ended.
+    pub(super) fn after(mut self, other: OperationId, what: AppOrder) -> Self {
+        self.after = Some((other, what));
+        self
+    }
+
+    /// It has not begun.
+    #[cfg(test)]
+    pub(super) fn is_queued(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// What it begins with, if it waited for `other`.
+    pub(super) fn begin_after(&mut self, other: OperationId) -> Option<AppOrder> {
+        self.after.take_if(|(before, _)| *before == other).map(|(_, what)| what)
     }
 
     /// What it shows of itself.
@@ -159,4 +193,18 @@ impl Operation {
             reason,
         }
     }
+}
+
+/// Why nothing comes of the latest launch of `pool`.
+fn why_out(pool: &Pool) -> String {
+    let generation = pool.latest.generation;
+    let rest = match &pool.fallback {
+        Some(older) => format!("; generation {} serves on", older.generation),
+        None => String::new(),
+    };
+    if pool.latest.undone {
+        return format!("an operator undid generation {generation}{rest}");
+    }
+    let how = pool.latest.trail.how();
+    format!("generation {generation} spent its restart budget; its last worker: {how}{rest}")
 }

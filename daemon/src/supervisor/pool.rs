@@ -13,9 +13,10 @@ use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 
 use super::action::{Action, Role};
 use super::event::{AppOrder, Exit, Load, Pid};
+use super::launch::Launch;
 use super::moment::Moment;
 use super::note::{Cause, Note};
-use super::restart::{Death, Trail};
+use super::restart::Death;
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
 use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
@@ -23,31 +24,19 @@ use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
 /// How long a relief worker that died is missed: it is our own, and has no reason to.
 const RELIEF_PAUSE: Duration = Duration::from_secs(5);
 
-/// One way of starting an app's workers, and how that went so far.
-#[derive(Clone, Debug)]
-pub(super) struct Launch {
-    pub(super) generation: Generation,
-    pub(super) spec: Arc<AppSpec>,
-    pub(super) trail: Trail,
-    /// One of its workers has been ready.
-    pub(super) proven: bool,
-    /// One of its workers has served well since the last death that cost a pause.
-    pub(super) trusted: bool,
-}
-
-impl Launch {
-    fn new(generation: Generation, spec: Arc<AppSpec>) -> Self {
-        Self { generation, spec, trail: Trail::default(), proven: false, trusted: false }
-    }
-}
-
 /// The running side of one app.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     /// The latest launch.
     pub(super) latest: Launch,
-    /// The launch before it, for as long as the latest has not taken over.
+    /// The launch before it, for as long as the latest is not to be trusted.
     pub(super) fallback: Option<Launch>,
+    /// The latest has not taken over every seat yet.
+    pub(super) rolling: bool,
+    /// An operator wants the roll to stay as it is.
+    pub(super) paused: bool,
+    /// The highest generation there was.
+    pub(super) last_generation: Generation,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) wish: Wish,
     /// All workers leave before new ones come.
@@ -94,6 +83,9 @@ impl Pool {
             open: spec.listen.iter().cloned().collect(),
             latest: Launch::new(Generation(1), spec),
             fallback: None,
+            rolling: false,
+            paused: false,
+            last_generation: Generation(1),
             workers: BTreeMap::new(),
             wish: Wish::Run,
             restarting: false,
@@ -126,7 +118,7 @@ impl Pool {
     /// The launch workers shall belong to: the latest, or the one before it if that is held.
     pub(super) fn active(&self) -> &Launch {
         match &self.fallback {
-            Some(fallback) if self.latest.trail.is_spent() => fallback,
+            Some(fallback) if self.latest.is_out() => fallback,
             Some(_) | None => &self.latest,
         }
     }
@@ -146,9 +138,9 @@ impl Pool {
         }
     }
 
-    /// The bounds of the pool's size.
+    /// The bounds of the pool's size. A roll that is undone leaves the size as it was.
     pub(super) fn bounds(&self) -> Bounds {
-        bounds(&self.latest.spec.sizing, self.scaled)
+        bounds(&self.active().spec.sizing, self.scaled)
     }
 
     /// Workers that run the app's program.
@@ -201,16 +193,14 @@ impl Pool {
         }
     }
 
-    fn next_generation(&mut self, spec: Arc<AppSpec>) {
-        let next = Launch::new(self.latest.generation.next(), spec);
-        let before = std::mem::replace(&mut self.latest, next);
-        if before.proven && !before.trail.is_spent() {
-            self.fallback = Some(before);
-        }
+    /// What `order` needs open is so without the shell's doing anything for it.
+    pub(super) fn can_open(&self, order: AppOrder) -> bool {
+        let open = || self.latest.spec.listen.iter().all(|listener| self.open.contains(listener));
+        !order.needs_listeners() || open()
     }
 
     /// An operator asked for something.
-    pub(super) fn ordered(&mut self, order: AppOrder) {
+    pub(super) fn ordered(&mut self, order: AppOrder, out: &mut Vec<Action>) {
         if order.needs_listeners() {
             self.opened(&Arc::clone(&self.latest.spec));
         }
@@ -219,7 +209,7 @@ impl Pool {
                 self.wish = Wish::Run;
                 self.latest.trail.forgive();
             }
-            AppOrder::Stop => self.wish = Wish::Stop,
+            AppOrder::Stop => (self.wish, self.paused) = (Wish::Stop, false),
             AppOrder::Reload => self.next_generation(Arc::clone(&self.latest.spec)),
             AppOrder::Restart => {
                 self.next_generation(Arc::clone(&self.latest.spec));
@@ -227,6 +217,9 @@ impl Pool {
                 self.restarting = true;
             }
             AppOrder::Retry => self.latest.trail.forgive(),
+            AppOrder::Pause => self.pause(true, out),
+            AppOrder::Resume => self.pause(false, out),
+            AppOrder::Undo => self.undo(out),
             AppOrder::Scale(scale) => self.scale(scale),
         }
     }
@@ -378,6 +371,9 @@ impl Pool {
             let serving = self.workers.get_mut(id).filter(|worker| worker.is_serving());
             serving.map(|worker| worker.idle = *idle).is_some()
         });
+        for id in &load.answered {
+            self.workers.entry(*id).and_modify(|worker| worker.answered = true);
+        }
         let starting = self.app_workers().filter(|worker| worker.is_starting()).count();
         let starting = u16::try_from(starting).unwrap_or(u16::MAX);
         self.watching = false;

@@ -16,6 +16,9 @@ pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// How often a pool that cannot grow is looked at: for the record only.
 pub(super) const LOOK_FIXED: Duration = Duration::from_millis(500);
 
+/// How often a pool is looked at in which a new launch is on trial.
+pub(super) const TRIAL_LOOK: Duration = Duration::from_millis(20);
+
 /// Most workers by which a pool grows in one step.
 const STEP_MOST: u16 = 32;
 
@@ -61,7 +64,7 @@ impl Demand {
 
     /// The pool has to be looked at, at `at` if no sooner.
     pub(super) fn look_by(&mut self, at: Moment) {
-        self.look_at.get_or_insert(at);
+        self.look_at = Some(self.look_at.map_or(at, |before| before.min(at)));
     }
 
     /// The pool is being looked at.
@@ -172,7 +175,7 @@ mod tests {
     fn load(waiting: u32, busy: u64, idle_secs: &[u64]) -> Load {
         let idle = idle_secs.iter().map(|&secs| Some(Duration::from_secs(secs)));
         let workers = std::iter::repeat_n(None, usize::try_from(busy).unwrap()).chain(idle);
-        Load { waiting, idle: (0..).map(WorkerId).zip(workers).collect() }
+        Load { waiting, idle: (0..).map(WorkerId).zip(workers).collect(), ..Load::default() }
     }
 
     fn after(looks: &[(Load, u16)]) -> Demand {

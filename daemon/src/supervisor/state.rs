@@ -18,20 +18,23 @@ impl Pool {
             let gone = self.workers.is_empty();
             return if gone { AppState::Stopped } else { AppState::Stopping };
         }
-        if self.latest.trail.is_spent() {
+        if self.latest.is_out() {
             return match (&self.fallback, self.served().is_empty()) {
                 (_, true) if self.active().trail.is_spent() => AppState::Failing,
+                (Some(_), _) if self.latest.undone => AppState::Rolling,
                 (Some(_), _) => AppState::Held,
                 (None, _) => AppState::Degraded,
             };
         }
         let serving = self.served().len();
-        let outdated = self.app_workers().any(|w| w.generation != self.latest.generation);
+        let sore = self.latest.trail.is_sore();
         match (serving, self.wanted_seats()) {
-            _ if self.fallback.is_some() || self.restarting || outdated => AppState::Rolling,
+            _ if self.rolling || self.restarting => AppState::Rolling,
+            _ if self.has_outdated() && sore => AppState::Degraded,
+            _ if self.has_outdated() => AppState::Rolling,
             (0, 0) => AppState::Idle,
             (serving, wanted) if serving >= wanted => AppState::Serving,
-            _ if self.latest.trail.is_sore() => AppState::Degraded,
+            _ if sore => AppState::Degraded,
             (0, _) => AppState::Starting,
             // On its way up; nothing has gone wrong.
             _ => AppState::Serving,
@@ -42,14 +45,21 @@ impl Pool {
         self.demand.target().into()
     }
 
+    /// Somebody stays who is not of the latest launch.
+    fn has_outdated(&self) -> bool {
+        self.app_workers().any(|w| w.generation != self.latest.generation && w.is_staying())
+    }
+
     /// What was asked for is so: every wanted seat is served by the latest launch, and nobody
-    /// else is there.
+    /// else is there, save those of launches before who finish what they have.
     pub(super) fn is_settled(&self) -> bool {
+        let finishing = |w: &Worker| !w.is_staying() && w.generation != self.latest.generation;
         let at_work = |w: &Worker| w.is_serving() && w.generation == self.latest.generation;
         !self.is_leaving()
             && !self.restarting
-            && !self.latest.trail.is_spent()
-            && self.app_workers().all(at_work)
+            && !self.rolling
+            && !self.latest.is_out()
+            && self.app_workers().all(|w| at_work(w) || finishing(w))
             && self.served().len() >= self.wanted_seats()
     }
 
@@ -64,6 +74,9 @@ impl Pool {
         }
         if leaving > 0 {
             parts.push(format!("{leaving} leaving"));
+        }
+        if self.paused {
+            parts.push("paused".to_owned());
         }
         parts.join(", ")
     }
@@ -80,6 +93,7 @@ impl Pool {
             restarts: self.restarts,
             trouble: self.trouble(now),
             operation,
+            roll: self.roll(),
             workers: self.workers.values().map(view).collect(),
         }
     }

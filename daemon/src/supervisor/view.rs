@@ -31,8 +31,27 @@ pub struct PoolView {
     pub trouble: Option<TroubleView>,
     /// The operation under way.
     pub operation: Option<OperationId>,
+    /// The launch that could be returned to.
+    pub roll: Option<RollView>,
     /// Its workers, by number.
     pub workers: Vec<WorkerView>,
+}
+
+/// Two launches of one app, of which the later takes over from the earlier or has just done so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RollView {
+    /// The generation that is replaced; it can be returned to.
+    pub from: Generation,
+    /// The generation that replaces it.
+    pub to: Generation,
+    /// Seats served by the one.
+    pub old: u16,
+    /// Seats served by the other.
+    pub new: u16,
+    /// It is still going on.
+    pub under_way: bool,
+    /// An operator stopped it half way.
+    pub paused: bool,
 }
 
 /// What is wrong with a pool.
@@ -59,6 +78,7 @@ impl PoolView {
             restarts: 0,
             trouble: Some(TroubleView::unprepared(why, "")),
             operation: None,
+            roll: None,
             workers: Vec::new(),
         }
     }

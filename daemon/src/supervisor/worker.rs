@@ -19,7 +19,7 @@ use super::event::Pid;
 use super::moment::Moment;
 use super::note::{About, Cause};
 use super::restart::HEALTHY_AFTER;
-use crate::spec::{AppSpec, Ready, Timing};
+use crate::spec::{AppSpec, Ready, Roll, Timing};
 
 /// When a request to leave is repeated, counted from the first. A program that was between
 /// looking at its flag and going to sleep in accept(2) has missed it.
@@ -29,6 +29,10 @@ const REPEATS: [Duration; 4] = [
     Duration::from_millis(250),
     Duration::from_secs(1),
 ];
+
+/// How long the first worker of a launch has to live, ready, before another one leaves for it. A
+/// finished request proves as much.
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// One process life in a seat.
 #[derive(Clone, Debug)]
@@ -47,6 +51,22 @@ pub(super) struct Worker {
     pub(super) idle: Option<Duration>,
     /// When it became ready.
     pub(super) ready_since: Option<Moment>,
+    /// It has finished a request.
+    pub(super) answered: bool,
+    /// What is known of its health.
+    pub(super) health: Checkup,
+}
+
+/// What is known of a worker's health.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Checkup {
+    /// Nothing, and nobody is asking.
+    #[default]
+    Unasked,
+    /// It is being asked.
+    Asked,
+    /// It is healthy.
+    Healthy,
 }
 
 /// How far a worker's life has come.
@@ -180,6 +200,13 @@ impl Worker {
         self.ready_since.is_some_and(|since| {
             served.is_some_and(|requests| requests > 0) || until.since(since) >= HEALTHY_AFTER
         })
+    }
+
+    /// Since when it has lived, ready, for as long as `roll` asks; for the first of a launch that has
+    /// not `passed` that is a moment longer, unless it has finished a request.
+    pub(super) fn ripe_at(&self, roll: &Roll, passed: bool) -> Option<Moment> {
+        let trial = if passed || self.answered { Duration::ZERO } else { TRIAL };
+        self.ready_since.map(|since| since + roll.soak.max(trial))
     }
 
     /// It is leaving by its own decision, and cannot be said to have served well. Its seat waits

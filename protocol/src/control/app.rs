@@ -178,6 +178,27 @@ pub struct App {
     pub trouble: Option<Trouble>,
     /// The operation under way, if one is.
     pub operation: Option<OperationId>,
+    /// The roll under way, or the last one for as long as it can be undone.
+    #[serde(default)]
+    pub roll: Option<Roll>,
+}
+
+/// One generation of an app's workers being replaced by the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Roll {
+    /// The generation that is replaced, and returned to by an undo.
+    pub from: Generation,
+    /// The generation that replaces it.
+    pub to: Generation,
+    /// Seats the one serves.
+    pub old: u16,
+    /// Seats the other serves.
+    pub new: u16,
+    /// It goes on; otherwise the new generation has every seat and has yet to prove itself.
+    pub under_way: bool,
+    /// An operator stopped it half way.
+    pub paused: bool,
 }
 
 /// An app with all that is known of it.

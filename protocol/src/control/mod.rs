@@ -67,8 +67,8 @@ mod problem;
 mod time;
 
 pub use app::{
-    App, AppDetail, AppState, CurrentRequest, DaemonInfo, Seats, Status, Trouble, Wish, Worker,
-    WorkerState,
+    App, AppDetail, AppState, CurrentRequest, DaemonInfo, Roll, Seats, Status, Trouble, Wish,
+    Worker, WorkerState,
 };
 pub use event::{Event, Level, LogLine, Stream};
 pub use operation::{Operation, OperationState, Scale, Verb};

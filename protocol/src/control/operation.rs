@@ -22,6 +22,12 @@ pub enum Verb {
     Scale,
     /// Try a failing or held app at once.
     Retry,
+    /// Leave a roll as it is.
+    Pause,
+    /// Go on with a paused roll.
+    Resume,
+    /// Return to the workers before a roll.
+    Undo,
     /// Take over a changed configuration.
     Apply,
     /// End the daemon and all its workers.
@@ -38,6 +44,9 @@ impl Verb {
             Self::Reload => "reload",
             Self::Scale => "scale",
             Self::Retry => "retry",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Undo => "undo",
             Self::Apply => "apply",
             Self::Shutdown => "shutdown",
         }

@@ -8,7 +8,7 @@ use crate::config::read::Said;
 use crate::config::scalar::Text;
 use crate::config::show;
 use crate::config::sources::Where;
-use crate::spec::{Ready, Restart, Roll, Sizing, SizingError, StopSignal, Timing};
+use crate::spec::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};
 
 /// How many workers an app has.
 pub(super) fn sizing(said: Option<&Said<Workers>>, context: &mut Context<'_>) -> Option<Sizing> {
@@ -101,6 +101,18 @@ pub(super) fn restart(
 
 /// How one generation is replaced by the next.
 pub(super) fn roll(said: Option<&Said<raw::Roll>>) -> Roll {
-    let surge = said.and_then(|said| said.value.surge.as_ref());
-    surge.map_or_else(Roll::default, |surge| Roll { surge: surge.value.to() })
+    let usual = Roll::default();
+    let Some(Said { value: raw::Roll { surge, soak, health }, .. }) = said else { return usual };
+    Roll {
+        surge: surge.as_ref().map_or(usual.surge, |said| match said.value {
+            kinds::Surge::Count(count) => Surge::Count(count.to()),
+            kinds::Surge::Percent(share) => Surge::Percent(share),
+        }),
+        soak: soak.as_ref().map_or(usual.soak, |said| said.value.0),
+        health: health.as_ref().and_then(|said| {
+            let raw::HealthRequest { path, timeout } = &*said.value.0;
+            let timeout = timeout.as_ref().map_or(Health::DEFAULT_TIMEOUT, |said| said.value.0);
+            Some(Health { path: path.as_ref()?.value.0.clone(), timeout })
+        }),
+    }
 }

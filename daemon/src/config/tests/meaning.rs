@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::super::{find, load};
 use super::*;
 use crate::spec::{
-    Identity, Limit, ListenAt, Ownership, Ready, Resource, Restart, Sizing, StopSignal, Timing, Who,
+    Health, Identity, Limit, ListenAt, Ownership, Ready, Resource, Restart, Roll, Sizing,
+    StopSignal, Surge, Timing, Who,
 };
 
 #[test]
@@ -115,7 +116,7 @@ fn times_restarts_and_signals_are_taken_over() {
     let spec = blog(
         "ready: {after: 250ms}, start_timeout: 1m30s, stop_timeout: 0s, stop_signal: SIGQUIT, \
          restart: {budget: 3, period: 10s, backoff: {first: 1s, max: 2s}, give_up: true}, \
-         roll: {surge: 2}, concurrency: 16",
+         roll: {surge: 2, soak: 3s, health: /up}, concurrency: 16",
     );
 
     let Timing { ready, start_timeout, stop_timeout, stop_signal } = spec.timing;
@@ -130,7 +131,9 @@ fn times_restarts_and_signals_are_taken_over() {
         give_up: true,
     };
     assert_eq!(spec.restart, restart);
-    assert_eq!((spec.roll.surge, spec.concurrency), (2, 16));
+    let health = Health { path: "/up".to_owned(), timeout: Duration::from_secs(5) };
+    let roll = Roll { surge: Surge::Count(2), soak: Duration::from_secs(3), health: Some(health) };
+    assert_eq!((spec.roll, spec.concurrency), (roll, 16));
 }
 
 #[test]

@@ -34,7 +34,7 @@ apps:
     stop_timeout: 1h
     stop_signal: HUP
     restart: {budget: 2, period: 5s, backoff: {first: 1ms, max: 1s}, give_up: true}
-    roll: {surge: 3}
+    roll: {surge: 30%, soak: 2s, health: {path: /up, timeout: 1s}}
     user: deploy
     group: 33
     groups: [33, 44]

@@ -236,6 +236,7 @@ fn blog() -> PoolView {
         restarts: 4,
         trouble: None,
         operation: None,
+        roll: None,
         workers,
     }
 }

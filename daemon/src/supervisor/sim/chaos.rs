@@ -11,8 +11,8 @@ use super::process::Nature;
 use super::rng::Rng;
 use super::world::{Happening, World};
 use crate::spec::{
-    AppSpec, Launch, ListenAt, ListenSpec, Ownership, Ready, Restart, Roll, Sizing, StopSignal,
-    Timing,
+    AppSpec, Health, Launch, ListenAt, ListenSpec, Ownership, Ready, Restart, Roll, Sizing,
+    StopSignal, Surge, Timing,
 };
 use crate::supervisor::{AppOrder, Event, Exit, Load, Pid};
 
@@ -71,8 +71,10 @@ pub(super) fn decide_natures(world: &mut World) {
 }
 
 fn nature(rng: &mut Rng) -> Nature {
-    match rng.below(20) {
+    match rng.below(22) {
         0..=5 => Nature::Good,
+        20 => Nature::Sick,
+        21 => Nature::Poisoned,
         6 => Nature::Crashes,
         7 => Nature::Hangs,
         8 => Nature::CannotSpawn,
@@ -88,6 +90,11 @@ fn nature(rng: &mut Rng) -> Nature {
 pub(super) fn make_sound(world: &mut World) {
     world.natures.clear();
     world.relief = Nature::Good;
+    for app in APPS.map(name) {
+        if world.core.pools.get(&app).is_some_and(|pool| pool.paused) {
+            world.order(&app, AppOrder::Resume);
+        }
+    }
     for id in world.alive.clone() {
         // Nobody would ever miss these: they count as ready because they live.
         if matches!(world.lives[&id].spec.timing.ready, Ready::After(_)) {
@@ -131,7 +138,10 @@ fn visitors(world: &mut World) {
 
 fn order(world: &mut World) {
     let app = any_app(world);
-    let what = match world.rng.below(10) {
+    let what = match world.rng.below(13) {
+        10 => AppOrder::Pause,
+        11 => AppOrder::Resume,
+        12 => AppOrder::Undo,
         0 | 1 => AppOrder::Start,
         2 => AppOrder::Stop,
         3 => AppOrder::Restart,
@@ -139,7 +149,11 @@ fn order(world: &mut World) {
         6 | 7 => AppOrder::Retry,
         _ => AppOrder::Scale(scale(&mut world.rng)),
     };
-    world.order(&app, what);
+    if world.rng.chance(20) {
+        world.queue(&app, what);
+    } else {
+        world.order(&app, what);
+    }
 }
 
 fn scale(rng: &mut Rng) -> Scale {
@@ -189,7 +203,7 @@ fn any_spec(app: &str, rng: &mut Rng) -> AppSpec {
             give_up: rng.chance(10),
             ..Restart::default()
         },
-        roll: Roll { surge: rng.between(1..=3) },
+        roll: any_roll(rng),
         ..spec(app, &version, any_sizing(rng))
     };
     if rng.chance(40) {
@@ -197,6 +211,17 @@ fn any_spec(app: &str, rng: &mut Rng) -> AppSpec {
         spec.listen = numbers.into_iter().map(|number| listener(app, number)).collect();
     }
     spec
+}
+
+fn any_roll(rng: &mut Rng) -> Roll {
+    let surge = match rng.below(5) {
+        0 => Surge::Count(0),
+        1 => Surge::Percent(rng.between(1..=100)),
+        _ => Surge::Count(rng.between(1..=3)),
+    };
+    let soak = if rng.chance(40) { rng.ms(0..=4000) } else { Duration::ZERO };
+    let health = Health { path: "/up".to_owned(), timeout: Health::DEFAULT_TIMEOUT };
+    Roll { surge, soak, health: rng.chance(30).then_some(health) }
 }
 
 fn any_sizing(rng: &mut Rng) -> Sizing {

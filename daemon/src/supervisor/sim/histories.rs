@@ -1,6 +1,7 @@
 //! What must be so over many seeds, and in the end of every history.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -10,8 +11,9 @@ use scgi_protocol::name::AppName;
 use super::chaos;
 use super::lives::Life;
 use super::process::Nature;
+use super::rng::Rng;
 use super::world::World;
-use crate::spec::{AppSpec, Sizing};
+use crate::spec::{AppSpec, Health, Roll, Sizing, Surge};
 use crate::supervisor::{AppOrder, Role};
 
 /// How many histories of each kind are tried unless the environment says another number.
@@ -69,10 +71,17 @@ fn after_any_history_a_sound_world_becomes_what_was_asked_for() {
         chaos::make_sound(&mut world);
         world.run_for(LONG);
         world.check_settled();
+        if world.differs_from_its_site() {
+            // Somebody undid a roll. What is asked for is asked for once more.
+            let site = world.site.values().map(|spec| (**spec).clone()).collect();
+            world.apply(site);
+            world.run_for(LONG);
+        }
         for app in world.site.clone().into_keys() {
             world.order(&app, AppOrder::Retry);
         }
         world.run_for(LONG);
+        assert!(!world.differs_from_its_site());
         world.check_perfect();
 
         for app in world.site.clone().into_keys() {
@@ -152,16 +161,27 @@ impl World {
         }
     }
 
+    /// An app runs by another spec than was last applied.
+    fn differs_from_its_site(&self) -> bool {
+        let differs = |(app, spec): (&AppName, &Arc<AppSpec>)| {
+            self.core.pools.get(app).is_some_and(|pool| pool.latest.spec != *spec)
+        };
+        self.site.iter().any(differs)
+    }
+
     fn check_app(&self, app: &AppName) {
         let alive: Vec<_> = self.alive.iter().filter(|id| self.lives[id].app == *app).collect();
         let open = self.fronts.get(app).map(|front| front.open.keys().cloned().collect::<Vec<_>>());
         let open = open.unwrap_or_default();
-        let Some(spec) = self.site.get(app) else {
+        let Some(asked) = self.site.get(app) else {
             assert!(alive.is_empty() && open.is_empty(), "{app} was removed: {alive:?} {open:?}");
             assert!(!self.core.pools.contains_key(app));
             return;
         };
         let Some(pool) = self.core.pools.get(app) else { panic!("where is {app}?") };
+        // After an undo that is not what was asked for.
+        let spec =
+            if pool.last_generation > pool.latest.generation { &pool.latest.spec } else { asked };
         if pool.wish == Wish::Stop {
             assert_eq!(pool.state, AppState::Stopped, "{app}");
             assert!(alive.is_empty() && open.is_empty(), "{app} is stopped: {alive:?} {open:?}");
@@ -221,12 +241,24 @@ fn a_crash_looping_app_makes_fewer_than_twenty_starts_in_its_first_minute() {
     });
 }
 
+/// A roll that never serves with fewer.
+fn any_careful_roll(rng: &mut Rng) -> Roll {
+    let surge = if rng.chance(70) {
+        Surge::Count(rng.between(1..=4))
+    } else {
+        Surge::Percent(rng.between(1..=100))
+    };
+    let soak = if rng.chance(50) { Duration::ZERO } else { rng.ms(0..=3000) };
+    let health = Health { path: "/up".to_owned(), timeout: Duration::from_secs(5) };
+    Roll { surge, soak, health: rng.chance(50).then_some(health) }
+}
+
 /// A pool of a fixed size that has been serving for a while, of processes that behave.
 fn calm(seed: u64) -> (World, AppSpec) {
     let mut world = World::new(seed);
     let count = world.rng.between(1..=12);
     let mut shop = chaos::spec("shop", "v1", Sizing::fixed(count).expect("within bounds"));
-    shop.roll.surge = world.rng.between(1..=4);
+    shop.roll = any_careful_roll(&mut world.rng);
     shop.restart.budget = u32::from(world.rng.between(1..=8));
     shop.timing.start_timeout = world.rng.ms(1000..=10_000);
     world.apply(vec![shop.clone()]);
@@ -264,7 +296,16 @@ fn no_generation_that_can_never_start_ever_costs_a_worker_of_the_older() {
     with_seeds(|seed| {
         let (mut world, mut shop) = calm(seed);
         let count = usize::from(shop.sizing.max());
-        let natures = [Nature::Crashes, Nature::Hangs, Nature::CannotSpawn, Nature::Deserts];
+        let mut natures = vec![
+            Nature::Crashes,
+            Nature::Hangs,
+            Nature::CannotSpawn,
+            Nature::Deserts,
+            Nature::Flashes,
+        ];
+        if shop.roll.health.is_some() {
+            natures.push(Nature::Sick);
+        }
         let nature = *world.rng.pick(&natures).expect("there are some");
         world.natures.insert((shop.name.clone(), "bad".to_owned()), nature);
         shop.launch.arguments[1] = "bad".to_owned();
@@ -281,6 +322,9 @@ fn no_generation_that_can_never_start_ever_costs_a_worker_of_the_older() {
         let bad = |life: &&Life| life.spec.launch.arguments[1] == "bad";
         let starts = world.lives.values().filter(bad).count();
         let most = usize::try_from(shop.restart.budget).expect("small");
-        assert!(starts <= most + usize::from(shop.roll.surge), "{starts} starts for {most}");
+        assert!(
+            starts <= most + shop.roll.surge.of(shop.sizing.max()),
+            "{starts} starts for {most}"
+        );
     });
 }

@@ -30,6 +30,8 @@ pub(super) struct Life {
     pub(super) forgotten: bool,
     pub(super) told_ready: bool,
     pub(super) told_gone: bool,
+    /// It was asked whether it is healthy.
+    pub(super) asked: bool,
 }
 
 /// Whose a process number is.
@@ -117,6 +119,14 @@ impl World {
         }
     }
 
+    /// A worker is asked whether it is healthy.
+    pub(super) fn examine(&mut self, worker: WorkerId) {
+        let process = self.lives[&worker].process.as_ref();
+        let (after, healthy) = process.map_or((Duration::ZERO, false), |p| p.fate.health);
+        let outcome = if healthy { Ok(()) } else { Err("GET /up: status 500".to_owned()) };
+        self.later(after, Happening::Told(Event::Probed { worker, outcome }));
+    }
+
     pub(super) fn says(&mut self, id: WorkerId, word: Word) {
         let life = &self.lives[&id];
         let (Some(pid), false) = (life.pid, life.over) else { return };
@@ -147,6 +157,7 @@ impl World {
             forgotten: false,
             told_ready: false,
             told_gone: false,
+            asked: false,
         };
         self.lives.insert(worker, life);
         self.alive.insert(worker);

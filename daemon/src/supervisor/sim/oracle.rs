@@ -58,10 +58,15 @@ impl World {
             Event::Apply { .. } | Event::Tick | Event::Order { order: Order::Shutdown, .. } => {
                 Scope::Everybody
             }
+            Event::Order { after: Some(other), .. } if self.core.operations.contains_key(other) => {
+                Scope::Nobody
+            }
             Event::Order { order: Order::App { app, .. }, .. } | Event::Load { app, .. } => {
                 Scope::App(app.clone())
             }
-            Event::Spawned { worker, .. } | Event::NotSpawned { worker, .. } => of_worker(worker),
+            Event::Spawned { worker, .. }
+            | Event::NotSpawned { worker, .. }
+            | Event::Probed { worker, .. } => of_worker(worker),
             Event::Ready { pid }
             | Event::Stopping { pid }
             | Event::Extend { pid, .. }
@@ -119,6 +124,11 @@ impl World {
             }
             Action::Tell(note) => self.check_note(note),
             Action::Exit => self.ledger.exited = true,
+            Action::Probe { worker, .. } => {
+                let life = self.lives.get_mut(worker).expect("only the born are asked");
+                assert!(life.told_ready, "{worker} is asked before it is ready");
+                assert!(!std::mem::replace(&mut life.asked, true), "{worker} is asked twice");
+            }
             Action::Watch { .. } | Action::Sample { .. } => {}
         }
     }
@@ -155,7 +165,9 @@ impl World {
                 life.told_gone = true;
                 self.ledger.about = Some(about.clone());
             }
-            Note::WorkerKilled { about, .. } => self.ledger.about = Some(about.clone()),
+            Note::WorkerKilled { about, .. } | Note::WorkerUnhealthy { about, .. } => {
+                self.ledger.about = Some(about.clone())
+            }
             Note::BackingOff { app, pause, deaths } => {
                 let policy = self.policy(app);
                 let doubled = policy.backoff_first * (1 << (deaths.saturating_sub(1)).min(20));
@@ -189,6 +201,8 @@ impl World {
             | Note::Resized { .. }
             | Note::Added { .. }
             | Note::Stopped { .. }
+            | Note::Paused { .. }
+            | Note::Undone { .. }
             | Note::Unprepared { .. } => {}
         }
     }
@@ -214,12 +228,14 @@ impl World {
                 Some(Holder::Stranger) | None => None,
             },
             Action::Forget { worker } => Some(self.lives[worker].app.clone()),
+            Action::Probe { app, .. } => Some(app.name.clone()),
             Action::Watch { app } | Action::Sample { app } | Action::Release { app, .. } => {
                 Some(app.clone())
             }
             Action::Tell(note) => match note {
                 Note::WorkerReady { about, .. }
                 | Note::WorkerKilled { about, .. }
+                | Note::WorkerUnhealthy { about, .. }
                 | Note::WorkerGone { about, .. } => Some(about.app.clone()),
                 Note::BackingOff { app, .. }
                 | Note::Held { app, .. }
@@ -230,6 +246,8 @@ impl World {
                 | Note::Added { app }
                 | Note::Removed { app }
                 | Note::Stopped { app }
+                | Note::Paused { app, .. }
+                | Note::Undone { app, .. }
                 | Note::Unprepared { app, .. } => Some(app.clone()),
                 Note::OperationBegan { app, .. } | Note::OperationEnded { app, .. } => app.clone(),
             },
@@ -246,6 +264,7 @@ impl World {
             Scope::Nobody => Vec::new(),
         };
         for app in &touched {
+            self.learn_surge(app);
             self.check_workers(app);
             self.check_idempotence(app);
         }
@@ -255,17 +274,13 @@ impl World {
     /// Takes note of what an event allows.
     pub(super) fn learn(&mut self, event: &Event) {
         match event {
-            Event::Apply { apps, .. } => {
-                for (app, spec) in apps {
-                    let surge = self.ledger.surges.entry(app.clone()).or_default();
-                    *surge = (*surge).max(spec.roll.surge.into());
-                }
-            }
             Event::Order {
                 order: Order::App { app, what: AppOrder::Retry | AppOrder::Start },
                 ..
             } => self.ledger.rests.retain(|(resting, _), _| resting != app),
-            Event::Order { .. }
+            Event::Apply { .. }
+            | Event::Order { .. }
+            | Event::Probed { .. }
             | Event::Spawned { .. }
             | Event::NotSpawned { .. }
             | Event::Ready { .. }
@@ -282,6 +297,16 @@ impl World {
     pub(super) fn check_buried(&self, id: WorkerId) {
         let life = &self.lives[&id];
         assert!(life.forgotten && life.told_gone, "nobody mourns {id}: {life:?}");
+    }
+
+    /// By how many workers the app's pool may exceed its size, as long as this roll goes on.
+    fn learn_surge(&mut self, app: &AppName) {
+        let Some(pool) = self.core.pools.get(app) else { return };
+        let launches = [Some(&pool.latest), pool.fallback.as_ref()].into_iter().flatten();
+        let most = u16::try_from(most_wanted(pool)).unwrap_or(u16::MAX);
+        let allowed = launches.map(|launch| launch.spec.roll.surge.of(most)).max();
+        let surge = self.ledger.surges.entry(app.clone()).or_default();
+        *surge = allowed.unwrap_or_default().max(*surge);
     }
 
     fn check_workers(&self, app: &AppName) {

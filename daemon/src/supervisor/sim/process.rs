@@ -26,6 +26,10 @@ pub(super) enum Nature {
     Deserts,
     /// Ends with the status that means: not again.
     Quits,
+    /// Is ready, serves, and answers the health request badly, or never.
+    Sick,
+    /// Is ready and dies of its first request.
+    Poisoned,
     /// Starts as long as there are fewer than so many processes of it.
     Crowd(usize),
 }
@@ -59,6 +63,10 @@ pub(super) struct Fate {
     pub(super) leaves: Option<Duration>,
     /// It asks for more time, so much.
     pub(super) extends: Option<(Duration, Duration)>,
+    /// When it answers the health request, and how; counted from that.
+    pub(super) health: (Duration, bool),
+    /// Its first request is its end.
+    pub(super) poisoned: bool,
     pub(super) manners: Manners,
     /// How long leaving takes.
     pub(super) drain: Duration,
@@ -77,6 +85,8 @@ impl Fate {
             dies: None,
             leaves: None,
             extends: None,
+            health: (rng.ms(0..=100), true),
+            poisoned: false,
             manners: Manners::Obeys,
             drain: rng.ms(0..=300),
             burial: rng.ms(0..=20),
@@ -106,6 +116,8 @@ impl Fate {
                 let dies = Some((soon, Exit::Code(EXIT_NEVER_AGAIN)));
                 Self { ready: None, dies, ..good }
             }
+            Nature::Sick => Self { health: (rng.ms(0..=5000), false), ..good },
+            Nature::Poisoned => Self { poisoned: true, answers: false, ..good },
             Nature::Crowd(most) if others >= most => Self::of(Nature::Crashes, others, rng),
             Nature::Crowd(_) => good,
         }

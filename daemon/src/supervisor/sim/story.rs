@@ -60,6 +60,7 @@ fn fact(event: &Event) -> String {
         | Event::Extend { .. }
         | Event::Said { .. }
         | Event::Exited { .. }
+        | Event::Probed { .. }
         | Event::Load { .. }
         | Event::Tick => format!("{event:?}"),
     }
@@ -83,6 +84,7 @@ fn deed(action: &Action) -> String {
             let keep = keep.as_ref().map(|spec| spec.listen.iter().map(|l| l.at.to_string()));
             format!("release {app}, keep {:?}", keep.map(Iterator::collect::<Vec<_>>))
         }
+        Action::Probe { worker, app, .. } => format!("probe worker {worker} of {}", app.name),
         Action::Tell(note) => format!("{note:?}"),
         Action::Signal { .. }
         | Action::Forget { .. }

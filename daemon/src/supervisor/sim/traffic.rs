@@ -8,7 +8,7 @@ use scgi_protocol::name::{AppName, WorkerId};
 use super::process::Process;
 use super::world::{Happening, World};
 use crate::spec::ListenSpec;
-use crate::supervisor::{Load, Moment};
+use crate::supervisor::{Exit, Load, Moment};
 
 /// The listening side of one app.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +58,7 @@ impl World {
     pub(super) fn serve(&mut self, app: &AppName) {
         let (lives, now) = (&mut self.lives, self.now);
         let Some(front) = self.fronts.get_mut(app) else { return };
-        let mut taken = Vec::new();
+        let (mut taken, mut poisoned) = (Vec::new(), Vec::new());
         for id in &self.alive {
             let life = lives.get_mut(id).expect("who is alive was born");
             let Some(process) = life.process.as_mut() else { continue };
@@ -72,11 +72,14 @@ impl World {
             };
             *queue -= 1;
             (process.busy, process.idle_since) = (true, now);
-            taken.push(*id);
+            if process.fate.poisoned { &mut poisoned } else { &mut taken }.push(*id);
         }
         if front.fire() {
             let soon = self.rng.ms(0..=2);
             self.later(soon, Happening::Woken(app.clone()));
+        }
+        for id in poisoned {
+            self.later(Duration::ZERO, Happening::Ends(id, Exit::Signal(11)));
         }
         for id in taken {
             let time = self.rng.ms(1..=3000);
@@ -109,9 +112,15 @@ impl World {
     pub(super) fn load(&self, app: &AppName) -> Load {
         let waiting = self.fronts.get(app).map_or(0, Front::waiting);
         let idle = |id: WorkerId| self.idle(id, self.now);
+        let serving = self.core.serving(app);
+        let answered = |id: &&WorkerId| {
+            let process = self.lives.get(id).and_then(|life| life.process.as_ref());
+            process.is_some_and(|process| process.served > 0)
+        };
         Load {
             waiting,
-            idle: self.core.serving(app).into_iter().map(|id| (id, idle(id))).collect(),
+            idle: serving.iter().map(|&id| (id, idle(id))).collect(),
+            answered: serving.iter().filter(answered).copied().collect(),
         }
     }
 

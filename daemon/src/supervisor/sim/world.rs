@@ -16,6 +16,7 @@ use super::rng::Rng;
 use super::story::Story;
 use super::traffic::Front;
 use crate::spec::AppSpec;
+use crate::supervisor::operation::Operation;
 use crate::supervisor::{Action, AppOrder, Event, Exit, Moment, Order, Pid, Supervisor};
 
 /// A world and the core that looks after it.
@@ -116,6 +117,15 @@ impl World {
 
     /// Orders something of one app.
     pub(super) fn order(&mut self, app: &AppName, what: AppOrder) -> OperationId {
+        self.order_after(app, what, None)
+    }
+
+    /// Orders something of one app, to begin when what stands in its way has ended.
+    pub(super) fn queue(&mut self, app: &AppName, what: AppOrder) -> OperationId {
+        self.order_after(app, what, Some(()))
+    }
+
+    fn order_after(&mut self, app: &AppName, what: AppOrder, after: Option<()>) -> OperationId {
         if what.needs_listeners()
             && !self.core.shutdown
             && let Some(spec) = self.core.spec(app).cloned()
@@ -124,14 +134,15 @@ impl World {
         }
         let operation = self.next_operation();
         let order = Order::App { app: app.clone(), what };
-        self.tell(&Event::Order { order, operation });
+        let after = after.and_then(|()| self.core.conflict(&order)).map(|other| other.last);
+        self.tell(&Event::Order { order, operation, after });
         operation
     }
 
     /// Orders the end of everything.
     pub(super) fn shutdown(&mut self) -> OperationId {
         let operation = self.next_operation();
-        self.tell(&Event::Order { order: Order::Shutdown, operation });
+        self.tell(&Event::Order { order: Order::Shutdown, operation, after: None });
         operation
     }
 
@@ -238,6 +249,15 @@ impl World {
         self.check_rest(&heard);
     }
 
+    /// What ends an operation about one app may begin one about another that waited for it.
+    fn wide(&self, scope: Scope) -> Scope {
+        let queued = self.core.operations.values().any(Operation::is_queued);
+        match scope {
+            Scope::App(_) if queued => Scope::Everybody,
+            other => other,
+        }
+    }
+
     fn over(&mut self, id: WorkerId) {
         self.alive.remove(&id);
         self.lives.get_mut(&id).expect("only the born die").over = true;
@@ -257,10 +277,11 @@ impl World {
             process.known = true;
         }
         self.learn(fact);
+        let allowed = self.wide(scope.clone());
         let actions = self.core.handle(fact.clone(), self.now);
         self.story.add(self.now, fact, &actions);
         for action in &actions {
-            self.check_action(action, scope);
+            self.check_action(action, &allowed);
         }
         for action in actions {
             self.perform(action, facts);
@@ -285,6 +306,7 @@ impl World {
                 let load = self.load(&app);
                 facts.push_back(Event::Load { app, load });
             }
+            Action::Probe { worker, .. } => self.examine(worker),
             Action::Release { app, keep } => {
                 let keep = keep.map(|spec| spec.listen.clone()).unwrap_or_default();
                 self.front(&app).release(&keep);

@@ -199,7 +199,7 @@ fn launching() -> (Supervisor, WorkerId) {
 fn a_worker_that_is_no_longer_wanted_when_it_is_born_is_asked_to_leave() {
     let (mut core, worker) = launching();
     let order = Order::App { app: shop(), what: AppOrder::Stop };
-    core.handle(Event::Order { order, operation: OperationId(2) }, Moment::START);
+    core.handle(Event::Order { order, operation: OperationId(2), after: None }, Moment::START);
 
     let deeds = core.handle(Event::Spawned { worker, pid: 7 }, Moment::START);
 
@@ -212,7 +212,7 @@ fn a_worker_that_is_just_being_launched_does_not_escape_a_second_shutdown() {
     let (mut core, worker) = launching();
     for number in [2, 3] {
         let (order, operation) = (Order::Shutdown, OperationId(number));
-        core.handle(Event::Order { order, operation }, Moment::START);
+        core.handle(Event::Order { order, operation, after: None }, Moment::START);
     }
 
     let deeds = core.handle(Event::Spawned { worker, pid: 7 }, Moment::START);

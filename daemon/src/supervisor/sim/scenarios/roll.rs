@@ -4,7 +4,7 @@ use scgi_protocol::name::Generation;
 
 use super::super::chaos::listener;
 use super::*;
-use crate::spec::Ready;
+use crate::spec::{Health, Ready, Surge};
 use crate::supervisor::{AppOrder, Cause};
 
 #[test]
@@ -16,13 +16,13 @@ fn a_roll_never_serves_with_fewer_workers_than_asked() {
 
     assert_eq!(least, 4);
     assert_eq!(world.outcome(roll), Ok(()));
-    assert!(world.alive.iter().all(|id| world.lives[id].generation == Generation(2)));
+    assert!(world.accepting().iter().all(|id| world.lives[id].generation == Generation(2)));
 }
 
 #[test]
 fn a_roll_has_no_more_workers_than_asked_and_surge() {
     let mut spec = fixed("v1", 6);
-    spec.roll.surge = 2;
+    spec.roll.surge = Surge::Count(2);
     let mut world = World::serving(spec);
 
     let roll = world.order(&shop(), AppOrder::Reload);
@@ -83,7 +83,7 @@ fn a_held_generation_is_tried_at_once_when_somebody_asks() {
 
     assert_eq!((least, world.outcome(retry)), (2, Ok(())));
     assert_eq!(world.state(), AppState::Serving);
-    assert!(world.alive.iter().all(|id| world.lives[id].generation == Generation(2)));
+    assert!(world.accepting().iter().all(|id| world.lives[id].generation == Generation(2)));
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn a_reload_during_a_roll_ends_with_the_latest() {
     let least = world.least_until(roll, &shop());
 
     assert_eq!(least, 4);
-    assert!(world.alive.iter().all(|id| world.lives[id].spec.launch.arguments[1] == "v3"));
+    assert!(world.accepting().iter().all(|id| world.lives[id].spec.launch.arguments[1] == "v3"));
 }
 
 #[test]
@@ -266,4 +266,198 @@ fn a_restart_waits_until_the_last_old_worker_is_gone() {
     world.run_for(secs(2));
 
     assert_eq!((world.outcome(restart), world.accepting().len()), (Ok(()), 3));
+}
+
+// ---- trial, soak, health ----
+
+#[test]
+fn a_program_that_dies_of_its_first_request_takes_no_seat_from_the_older() {
+    for count in [1, 4] {
+        let mut world = World::serving(fixed("v1", count));
+        world.is_like("v2", Nature::Poisoned);
+
+        let roll = world.apply(vec![fixed("v2", count)]);
+        let mut least = usize::from(count);
+        for _ in 0..400 {
+            world.connect(&shop());
+            world.run_for(millis(50));
+            let old = |id: &&WorkerId| world.lives[id].generation == Generation(1);
+            least = least.min(world.accepting().iter().filter(old).count());
+        }
+
+        assert_eq!(least, usize::from(count));
+        assert!(world.outcome(roll).is_err());
+        assert_eq!(world.state(), AppState::Held);
+    }
+}
+
+#[test]
+fn a_program_that_is_found_out_after_its_roll_is_held_and_the_older_returns() {
+    let mut world = World::serving(fixed("v1", 2));
+    world.is_like("v2", Nature::Poisoned);
+
+    let roll = world.apply(vec![fixed("v2", 2)]);
+    world.least_until(roll, &shop());
+    assert_eq!(world.outcome(roll), Ok(()), "nobody asked anything");
+    while world.state() != AppState::Held {
+        world.connect(&shop());
+        world.run_for(millis(50));
+    }
+    world.run_for(secs(10));
+
+    assert_eq!(world.accepting().len(), 2);
+    assert!(world.accepting().iter().all(|id| world.lives[id].generation == Generation(1)));
+}
+
+#[test]
+fn an_app_that_sleeps_has_its_new_generation_tried_all_the_same() {
+    let mut world = World::serving(on_demand(4));
+    world.connect(&shop());
+    world.run_for(secs(120));
+    assert_eq!(world.state(), AppState::Idle);
+    world.is_like("v2", Nature::Crashes);
+
+    let mut next = on_demand(4);
+    next.launch.arguments[1] = "v2".to_owned();
+    let roll = world.apply(vec![next]);
+    world.run_for(secs(60));
+    world.connect(&shop());
+    world.run_for(secs(10));
+
+    assert!(world.outcome(roll).is_err());
+    assert_eq!((world.state(), world.fronts[&shop()].waiting()), (AppState::Held, 0));
+    assert_eq!(world.newest().generation, Generation(1));
+}
+
+#[test]
+fn an_old_worker_stays_until_the_new_one_has_lived_through_its_soak() {
+    let mut spec = fixed("v1", 2);
+    spec.roll.soak = secs(10);
+    let mut world = World::serving(spec.clone());
+    spec.launch.arguments[1] = "v2".to_owned();
+
+    let roll = world.apply(vec![spec]);
+    world.run_for(secs(9));
+    assert_eq!(world.told(|note| matches!(note, Note::WorkerGone { .. })), 0);
+    world.run_for(secs(5));
+    assert_eq!(world.told(|note| matches!(note, Note::WorkerGone { .. })), 1);
+    world.run_for(secs(15));
+
+    assert_eq!((world.outcome(roll), world.state()), (Ok(()), AppState::Serving));
+}
+
+#[test]
+fn a_generation_that_answers_the_health_request_badly_is_held() {
+    let mut spec = fixed("v1", 2);
+    spec.roll.health = Some(Health { path: "/up".to_owned(), timeout: secs(5) });
+    let mut world = World::serving(spec.clone());
+    world.is_like("v2", Nature::Sick);
+    spec.launch.arguments[1] = "v2".to_owned();
+
+    let roll = world.apply(vec![spec]);
+    let least = world.least_until(roll, &shop());
+    world.run_for(secs(60));
+
+    assert_eq!((least, world.state()), (2, AppState::Held));
+    let why = world.outcome(roll).unwrap_err();
+    assert!(why.contains("its last worker: GET /up: status 500"), "{why}");
+    assert!(world.accepting().iter().all(|id| world.lives[id].generation == Generation(1)));
+}
+
+#[test]
+fn without_surge_one_seat_at_a_time_is_given_up_for_its_successor() {
+    let mut spec = fixed("v1", 4);
+    spec.roll.surge = Surge::Count(0);
+    let mut world = World::serving(spec.clone());
+    spec.launch.arguments[1] = "v2".to_owned();
+
+    let roll = world.apply(vec![spec]);
+    let (mut least, mut most) = (4, 4);
+    while world.ledger.operations[&roll].ended.is_none() {
+        world.step();
+        let seats = world.view().seats;
+        least = least.min(seats.serving);
+        most = most.max(seats.serving + seats.starting);
+    }
+
+    assert_eq!((least, most, world.outcome(roll)), (3, 4, Ok(())));
+}
+
+#[test]
+fn an_old_worker_that_dies_during_the_trial_comes_back_from_its_own_launch() {
+    let mut world = World::serving(fixed("v1", 2));
+    world.is_like("v2", Nature::Hangs);
+    world.apply(vec![fixed("v2", 2)]);
+    world.run_for(secs(1));
+
+    let victim = world.accepting()[0];
+    world.crash(victim);
+    world.run_for(secs(2));
+
+    assert_eq!(world.accepting().len(), 2);
+    assert_eq!(world.newest().generation, Generation(1));
+    assert_eq!(world.state(), AppState::Rolling);
+}
+
+// ---- pause, resume, undo, one after another ----
+
+#[test]
+fn a_paused_roll_stays_as_it_is_until_it_is_resumed() {
+    let mut world = World::serving(fixed("v1", 4));
+    let roll = world.apply(vec![fixed("v2", 4)]);
+    while world.view().roll.unwrap().new < 2 {
+        world.step();
+    }
+
+    let pause = world.order(&shop(), AppOrder::Pause);
+    world.run_for(secs(600));
+    let view = world.view();
+    assert_eq!(world.outcome(pause), Ok(()));
+    assert!(view.roll.unwrap().old >= 2, "{view:?}");
+    assert_eq!(
+        (view.state, world.told(|n| matches!(n, Note::Paused { .. }))),
+        (AppState::Rolling, 1)
+    );
+
+    world.order(&shop(), AppOrder::Resume);
+    world.run_for(secs(30));
+    assert_eq!((world.outcome(roll), world.state()), (Ok(()), AppState::Serving));
+}
+
+#[test]
+fn an_undone_roll_returns_to_the_generation_before_and_fails() {
+    let mut world = World::serving(fixed("v1", 4));
+    let roll = world.apply(vec![fixed("v2", 4)]);
+    while world.view().roll.unwrap().new < 2 {
+        world.step();
+    }
+
+    let undo = world.order(&shop(), AppOrder::Undo);
+    let least = world.least_until(undo, &shop());
+    world.run_for(secs(30));
+
+    assert_eq!((least >= 4, world.outcome(undo)), (true, Ok(())));
+    let why = world.outcome(roll).unwrap_err();
+    assert!(why.contains("an operator undid generation 2; generation 1 serves on"), "{why}");
+    assert_eq!((world.state(), world.view().generation), (AppState::Serving, Generation(1)));
+    assert!(world.accepting().iter().all(|id| world.lives[id].generation == Generation(1)));
+
+    // Numbers of generations are not used again.
+    world.order(&shop(), AppOrder::Reload);
+    world.run_for(secs(30));
+    assert_eq!(world.view().generation, Generation(3));
+}
+
+#[test]
+fn a_queued_reload_begins_when_the_one_before_has_ended() {
+    let mut world = World::serving(fixed("v1", 2));
+
+    let first = world.order(&shop(), AppOrder::Reload);
+    let second = world.queue(&shop(), AppOrder::Reload);
+    assert_eq!(world.view().generation, Generation(2));
+    world.run_for(secs(30));
+
+    let ended = |id| world.ledger.operations[&id].ended.clone().unwrap().0;
+    assert!(ended(first) < ended(second));
+    assert_eq!((world.outcome(second), world.view().generation), (Ok(()), Generation(3)));
 }

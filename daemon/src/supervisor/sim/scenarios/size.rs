@@ -41,7 +41,7 @@ fn numbers_of_workers_that_are_not_there_count_for_nothing() {
     let mut world = World::serving(on_demand(4));
 
     let idle = (90..95).map(|id| (WorkerId(id), Some(secs(1)))).collect();
-    world.tell(&Event::Load { app: shop(), load: Load { waiting: 1, idle } });
+    world.tell(&Event::Load { app: shop(), load: Load { waiting: 1, idle, ..Load::default() } });
 
     assert_eq!(world.starts(), 1);
 }
