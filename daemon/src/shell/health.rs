@@ -4,28 +4,29 @@
 //! page tells whether it has finished a request since; until it has, more are asked at once. What
 //! comes back is read up to the end of its head, and no further.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use nix::sys::socket::{SockaddrStorage, getsockname};
 use scgi_protocol::address::Address;
 use scgi_protocol::name::WorkerId;
 use scgi_protocol::scgi::{RequestHead, ResponseHead};
-use std::os::fd::{AsRawFd, BorrowedFd};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use crate::scoreboard::Scoreboard;
 use crate::spec::{AppSpec, Health, ListenAt};
 use crate::words::in_words;
 
-/// Most requests at once.
-const AT_ONCE: u32 = 32;
+/// How often a worker is asked for that others answer in the place of.
+const ROUNDS: u32 = 6;
 
-/// How long to wait before more are asked.
+/// How long to wait before more are asked, the first time.
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Longest head of an answer, in bytes.
@@ -131,56 +132,59 @@ fn head(app: &AppSpec, uri: &str) -> Vec<u8> {
     head.encode().expect("the path was checked to be printable when it was read")
 }
 
-/// Asks until the worker has finished a request, more at once each time. `served` tells how many it
-/// has; `None` if it does not say, and then every answer counts as its own.
+/// Asks until the worker has finished a request, twice as many at once each time. `served` tells
+/// how many it has; `None` if it does not say, and then every answer counts as its own. A worker
+/// that is never reached is taken to be as healthy as those who answered.
 async fn examine(
     address: &Address,
     head: &[u8],
     health: &Health,
     served: impl Fn() -> Option<u64>,
 ) -> Result<(), String> {
-    let until = Instant::now() + health.timeout;
     let before = served();
-    let mut at_once = 1;
-    loop {
-        let mut asking = JoinSet::new();
-        for _ in 0..at_once {
-            asking.spawn(ask(address.clone(), head.to_vec(), until));
-        }
-        let answers = asking.join_all().await;
-        let good = answers.iter().any(Result::is_ok);
-        sleep(PAUSE).await;
+    for round in 0..ROUNDS {
+        let asking = ask_at_once(1 << round, address, head);
+        let answers = timeout(health.timeout, asking).await;
+        let answers = answers.unwrap_or_else(|_| vec![Err(late(health))]);
+        // The worker counts its request after its last byte.
+        sleep(PAUSE * (1 << round)).await;
         let reached = before.is_none() || served() > before;
-        let bad = answers.into_iter().find_map(Result::err);
-        match bad {
-            Some(why) if reached || !good => {
-                return Err(format!("GET {}: {why}", health.path));
-            }
-            None if reached || Instant::now() >= until => return Ok(()),
-            Some(_) | None => at_once = (at_once * 2).min(AT_ONCE),
+        let good = answers.iter().any(Result::is_ok);
+        match answers.into_iter().find_map(Result::err) {
+            Some(why) if reached || !good => return Err(format!("GET {}: {why}", health.path)),
+            None if reached => return Ok(()),
+            Some(_) | None => {}
         }
     }
+    Ok(())
+}
+
+fn late(health: &Health) -> String {
+    format!("no answer within {}", humantime::format_duration(health.timeout))
+}
+
+async fn ask_at_once(count: usize, address: &Address, head: &[u8]) -> Vec<Result<(), String>> {
+    let mut asking = JoinSet::new();
+    for _ in 0..count {
+        asking.spawn(ask(address.clone(), head.to_vec()));
+    }
+    asking.join_all().await
 }
 
 /// One request; an error says what is wrong with the answer.
-async fn ask(address: Address, head: Vec<u8>, until: Instant) -> Result<(), String> {
-    let exchange = async {
-        match address {
-            Address::Unix(path) => exchange(UnixStream::connect(path).await?, &head).await,
-            Address::Tcp(at) => exchange(TcpStream::connect(at).await?, &head).await,
-        }
+async fn ask(address: Address, head: Vec<u8>) -> Result<(), String> {
+    let answer = match address {
+        Address::Unix(path) => exchange(UnixStream::connect(path).await, &head).await,
+        Address::Tcp(at) => exchange(TcpStream::connect(at).await, &head).await,
     };
-    match timeout_at(until, exchange).await {
-        Err(_) => Err("no answer in time".to_owned()),
-        Ok(Err(error)) => Err(format!("no answer: {}", in_words(&error))),
-        Ok(Ok(answer)) => judge(&answer),
-    }
+    judge(&answer.map_err(|error| format!("no answer: {}", in_words(&error)))?)
 }
 
 async fn exchange(
-    mut app: impl AsyncRead + AsyncWrite + Unpin,
+    connection: io::Result<impl AsyncRead + AsyncWrite + Unpin>,
     head: &[u8],
-) -> std::io::Result<Vec<u8>> {
+) -> io::Result<Vec<u8>> {
+    let mut app = connection?;
     app.write_all(head).await?;
     let mut answer = Vec::new();
     while answer.len() <= HEAD_MAX_BYTES
@@ -200,5 +204,91 @@ fn judge(answer: &[u8]) -> Result<(), String> {
         Ok(None) if answer.is_empty() => Err("closed without an answer".to_owned()),
         Ok(None) => Err("its answer was cut".to_owned()),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    const GOOD: &[u8] = b"Status: 204 No Content\r\n\r\n";
+
+    /// What one who listens at a socket answers to each who asks, and what is made of it.
+    async fn examined(
+        answers: impl Fn(u64) -> &'static [u8],
+        served: impl Fn(u64) -> Option<u64>,
+    ) -> Result<(), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let listener = UnixListener::bind(&path).unwrap();
+        let asked = AtomicU64::new(0);
+        let health = Health { path: "/up".to_owned(), timeout: Duration::from_millis(400) };
+        let serve = async {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                let answer = answers(asked.fetch_add(1, Ordering::Relaxed));
+                let mut head = [0; 256];
+                let _ = client.read(&mut head).await;
+                if answer == b"silence" {
+                    std::mem::forget(client);
+                    continue;
+                }
+                client.write_all(answer).await.unwrap();
+            }
+        };
+        let address = Address::Unix(path);
+        tokio::select! {
+            never = serve => never,
+            outcome = examine(&address, b"x", &health, || served(asked.load(Ordering::Relaxed))) => {
+                outcome
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_answers_well_is_healthy() {
+        assert_eq!(examined(|_| GOOD, Some).await, Ok(()));
+        assert_eq!(examined(|_| b"Location: /in\r\n\r\n", |_| None).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_bad_answer_is_told() {
+        for (answer, why) in [
+            (&b"Status: 503 no\r\n\r\n"[..], "GET /up: status 503"),
+            (b"", "GET /up: closed without an answer"),
+            (b"Status: 200", "GET /up: its answer was cut"),
+            (b"silence", "GET /up: no answer within 400ms"),
+        ] {
+            assert_eq!(examined(|_| answer, Some).await, Err(why.to_owned()));
+        }
+        let refused = examined(|_| b"what?\r\n\r\n", Some).await.unwrap_err();
+        assert!(refused.contains("the line `what?`"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn the_answers_of_others_are_not_the_workers_own() {
+        let bad_at_last = |n| if n < 5 { GOOD } else { b"Status: 500\r\n\r\n" };
+
+        assert!(examined(bad_at_last, |asked| Some(u64::from(asked > 5))).await.is_err());
+        assert_eq!(examined(|_| GOOD, |asked| Some(u64::from(asked > 20))).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_is_never_reached_is_as_healthy_as_the_app() {
+        assert_eq!(examined(|_| GOOD, |_| Some(0)).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_socket_nobody_listens_at_is_told() {
+        let health = Health { path: "/up".to_owned(), timeout: Duration::from_secs(5) };
+        let address = Address::Unix("/nonexistent/s".into());
+
+        let why = examine(&address, b"x", &health, || None).await.unwrap_err();
+
+        assert!(why.starts_with("GET /up: no answer: No such file"), "{why}");
     }
 }

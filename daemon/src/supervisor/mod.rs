@@ -191,9 +191,15 @@ impl Supervisor {
                 self.note_unprepared(unprepared, now, out);
                 self.apply(apps, operation, now, out)
             }
-            Event::Order { order, operation, after } => {
-                self.order(order, operation, after, now, out)
+            Event::Order { order: Order::App { app, what }, operation, after: Some(other) }
+                if self.operations.contains_key(&other) =>
+            {
+                let waits_for = BTreeSet::from([app.clone()]);
+                let queued = Operation::new(operation, what.verb(), Some(app), waits_for, now);
+                self.begin(queued.after(other, what), out);
+                BTreeSet::new()
             }
+            Event::Order { order, operation, .. } => self.order(order, operation, now, out),
             Event::Tick => self.take_due(now),
             Event::Spawned { worker, pid } => {
                 let app = self.launching.remove(&worker);
@@ -298,7 +304,6 @@ impl Supervisor {
         &mut self,
         order: Order,
         id: OperationId,
-        after: Option<OperationId>,
         now: Moment,
         out: &mut Vec<Action>,
     ) -> BTreeSet<AppName> {
@@ -306,10 +311,6 @@ impl Supervisor {
             Order::App { app, what } => {
                 let waits_for = BTreeSet::from([app.clone()]);
                 let operation = Operation::new(id, what.verb(), Some(app.clone()), waits_for, now);
-                if let Some(other) = after.filter(|other| self.operations.contains_key(other)) {
-                    self.begin(operation.after(other, what), out);
-                    return BTreeSet::new();
-                }
                 self.begin(operation, out);
                 self.tell(Some(app), |pool| pool.ordered(what, out))
             }

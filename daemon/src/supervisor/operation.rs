@@ -143,11 +143,14 @@ impl Operation {
                 _ => Verdict::Running(pool.progress()),
             };
         }
-        match self.verb {
-            Verb::Pause | Verb::Resume => return Verdict::Done,
-            Verb::Undo if pool.latest.undone => return Verdict::Running(pool.progress()),
-            _ if pool.latest.is_out() => return Verdict::Failed(why_out(pool)),
-            _ => {}
+        if matches!(self.verb, Verb::Pause | Verb::Resume) {
+            return Verdict::Done;
+        }
+        if self.verb == Verb::Undo && pool.latest.undone {
+            return Verdict::Running(pool.progress());
+        }
+        if pool.latest.is_out() {
+            return Verdict::Failed(why_out(pool));
         }
         match (pool.is_settled(), pool.wish, self.verb) {
             (_, Wish::Stop, Verb::Apply) | (true, _, _) => Verdict::Done,

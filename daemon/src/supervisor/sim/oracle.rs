@@ -166,7 +166,7 @@ impl World {
                 self.ledger.about = Some(about.clone());
             }
             Note::WorkerKilled { about, .. } | Note::WorkerUnhealthy { about, .. } => {
-                self.ledger.about = Some(about.clone())
+                self.ledger.about = Some(about.clone());
             }
             Note::BackingOff { app, pause, deaths } => {
                 let policy = self.policy(app);

@@ -254,7 +254,7 @@ impl World {
         let queued = self.core.operations.values().any(Operation::is_queued);
         match scope {
             Scope::App(_) if queued => Scope::Everybody,
-            other => other,
+            Scope::Everybody | Scope::App(_) | Scope::Nobody => scope,
         }
     }
 
