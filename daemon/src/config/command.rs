@@ -91,7 +91,7 @@ impl Read for Variables {
             let name = Said { value: entry.key.clone(), at: entry.said.clone() };
             Word::read(&entry.node, findings).map(|value| (name, value))
         };
-        Some(Self(variables.into_iter().filter_map(|entry| read(entry, findings)).collect()))
+        Some(Self(variables.iter().filter_map(|entry| read(entry, findings)).collect()))
     }
 }
 

@@ -1,5 +1,7 @@
 //! The values that may be written in more than one way: a number or a mapping, one or a list.
 
+use std::collections::BTreeSet;
+
 use scgi_protocol::name::{AppName, NameError};
 use schemars::{JsonSchema, json_schema};
 
@@ -207,9 +209,10 @@ impl Read for Defaults {
 /// The apps by name, each still a node: what they say is read once `defaults` is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Apps {
-    /// By name, as often as it is said.
+    /// By name, each name once.
     pub(super) named: Vec<(Said<AppName>, Node)>,
-    /// Those whose name is none. What else is wrong with them is told all the same.
+    /// Those whose name is none, or stands above. What else is wrong with them is told all the
+    /// same.
     pub(super) nameless: Vec<(Where, Node)>,
 }
 
@@ -219,8 +222,12 @@ impl Read for Apps {
             return Some(Self::default());
         }
         let mut apps = Self::default();
+        let mut names = BTreeSet::new();
         for entry in entries(node, findings)? {
             match entry.key.parse() {
+                Ok(_) if !names.insert(&entry.key) => {
+                    apps.nameless.push((entry.said.clone(), entry.node.clone()));
+                }
                 Ok(value) => {
                     let name = Said { value, at: entry.said.clone() };
                     apps.named.push((name, entry.node.clone()));

@@ -73,6 +73,12 @@ apps:
   blog: {run: [bin/blog], listen: 127.0.0.1:4000}
   blog: {run: [bin/blog], listen: 127.0.0.1:4001}
 ";
+    an_app_that_stands_twice_is_told_what_else_is_wrong_with_both: "\
+apps:
+  blog: {run: [bin/blog], listen: 127.0.0.1:4000, workers: 0}
+  blog: {run: [bin/none], listen: 127.0.0.1:4000, worker: 1, nice: 1, nice: 99}
+  blog: {env: {A: 1, A: [2]}, limits: {core: {soft: 1, hard: 2, hard: x}}}
+";
     an_app_with_an_illegal_name_is_offered_a_legal_one: "apps:\n  My_Blog: {run: [bin/blog], listen: 127.0.0.1:4000}\n";
     an_app_must_say_what_runs_and_where_it_listens: "apps:\n  blog:\n    workers: 2\n";
     no_apps_point_to_init: "apps: {}\n";
