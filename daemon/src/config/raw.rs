@@ -130,7 +130,8 @@ shape! {
 shape! {
     /// One listening socket.
     "`listen`" ListenAt {
-        /// `unix:/run/scgid/blog.sock`, `127.0.0.1:4000`, `[::1]:4000` or `systemd:NAME`.
+        /// `unix:/run/scgid/blog.sock`, `127.0.0.1:4000`, `[::1]:4000` or `systemd:NAME`; neither
+        /// port 0 nor an abstract socket.
         address: Endpoint,
         /// The user a unix socket belongs to (default: the daemon's own).
         owner: Word,

@@ -28,6 +28,7 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
     let identity = identity::identity(raw, context);
     let mount = optional(raw.mount.as_ref(), |said| mount(said, context));
     let limits = limits::limits(raw.limits.as_ref(), context);
+    let nice = optional(raw.nice.as_ref(), |said| limits::nice(said, context));
     let ((program, called), arguments) = run?;
     Some(Launch {
         program,
@@ -38,8 +39,8 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
         clear_env: raw.clear_env.as_ref().is_none_or(|said| said.value.0),
         identity: identity?,
         umask: raw.umask.as_ref().map(|said| said.value.0),
-        nice: raw.nice.as_ref().map(|said| said.value.to()),
-        limits,
+        nice: nice?,
+        limits: limits?,
         mount: mount?,
     })
 }
@@ -55,7 +56,7 @@ fn directory(said: &Said<Text>, context: &mut Context<'_>) -> Option<PathBuf> {
             Finding::at(&said.at, format!("`{shown}` may not be looked at by this user"))
                 .hint("run scgid as a user who may, or open the folders above it")
         }
-        Entry::File | Entry::Program => {
+        Entry::File | Entry::Program | Entry::Odd => {
             Finding::at(&said.at, format!("`{shown}` is a file, not a directory"))
                 .hint("name the folder it is in")
         }
@@ -69,7 +70,11 @@ fn files(said: Option<&Said<OneOrMany<Text>>>, context: &mut Context<'_>) -> Opt
         let path = context.sources.absolute(&said.value.0, &said.at);
         let shown = path.display();
         let what = match context.machine.entry(&path) {
-            Entry::File | Entry::Program => return Some(path),
+            Entry::File | Entry::Program => match context.machine.env_file(&path) {
+                Ok(()) => return Some(path),
+                Err(why) => why,
+            },
+            Entry::Odd => format!("`{shown}` is a device, pipe or socket, not a file of variables"),
             Entry::Missing => format!("there is no file `{shown}`"),
             Entry::Hidden => format!("`{shown}` may not be looked at by this user"),
             Entry::Directory => format!("`{shown}` is a directory, not a file of variables"),

@@ -116,6 +116,16 @@ apps:
   g: {run: [bin/blog], listen: tcp://127.0.0.1:80}
   h: {run: [bin/blog], listen: \"unix:\"}
   i: {run: [bin/blog], listen: {mode: \"0660\"}}
+  j: {run: [bin/blog], listen: 127.0.0.1:0}
+  k: {run: [bin/blog], listen: 0}
+  l: {run: [bin/blog], listen: unix:@blog}
+  m: {run: [bin/blog], listen: unix:/run/scgid/}
+";
+    there_must_be_room_for_a_socket: "\
+control: {socket: /srv/blog/README}
+apps:
+  a: {run: [bin/blog], listen: unix:/srv/blog}
+  b: {run: [bin/blog], listen: unix:/srv/blog/README/app.sock}
 ";
     only_a_unix_socket_has_a_mode: "apps: {blog: {run: [bin/blog], listen: {address: 127.0.0.1:4000, mode: \"0660\"}}}\n";
 
@@ -127,7 +137,15 @@ apps:
   a: {run: [/srv/blog/README], listen: 127.0.0.1:1}
   b: {run: [/srv/blog], listen: 127.0.0.1:2}
   c: {run: [/root/blog], listen: 127.0.0.1:3}
+  d: {run: [/dev/log], listen: 127.0.0.1:4}
 ";
+    a_program_that_would_not_run_is_told_why: "\
+apps:
+  a: {run: [/srv/blog/bin/unrunnable], listen: 127.0.0.1:1}
+  b: {run: [dos], env: {PATH: /srv/blog/bin}, listen: 127.0.0.1:2}
+";
+    an_environment_file_is_read_as_the_launcher_reads_it: app!("env_file: [/srv/blog/broken.env, /dev/log]");
+    not_even_root_may_have_more_files_than_the_kernel_allows: app!("limits: {nofile: unlimited, nproc: unlimited}");
     a_command_line_is_shown_as_a_list: "apps: {blog: {run: \"python3 -m scgi_worker 'a b' shop:app\", listen: 127.0.0.1:1}}\n";
     missing_directories_and_files_are_told: app!("directory: /srv/blog/README\n    env_file: [/srv/blog/none.env, /srv/blog]");
 
@@ -192,12 +210,30 @@ e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]
 #[test]
 fn only_root_may_start_workers_as_somebody_else() {
     let machine = Paper::of(1000, 1000);
-    let text = "apps: {a: {run: [bin/blog], listen: 127.0.0.1:1, user: www-data}, \
-                b: {run: [bin/blog], listen: 127.0.0.1:2, user: deploy}}\n";
+    let text = "apps: {a: {run: [bin/blog], listen: 127.0.0.1:4001, user: www-data}, \
+                b: {run: [bin/blog], listen: 127.0.0.1:4002, user: deploy}}\n";
 
     let problems = read(&machine, text).and_then(Loaded::strict).unwrap_err();
 
     insta::assert_snapshot!(problems.render(Paint::Plain));
+}
+
+#[test]
+fn what_only_root_may_have_is_told_to_others() {
+    let machine = Paper::of(1000, 1000);
+    let text = "\
+defaults: {run: [bin/blog]}
+apps:
+  a: {listen: 127.0.0.1:80, nice: -5}
+  b: {listen: unix:/run/scgid/b.sock, limits: {nofile: {soft: 1, hard: 5000}}}
+  c: {listen: 127.0.0.1:4000, nice: 5, limits: {nofile: 4096}}
+";
+
+    let loaded = read(&machine, text).unwrap();
+
+    let names: Vec<_> = loaded.site.apps.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["c"], "the others are left out, and in nobody's way");
+    insta::assert_snapshot!(loaded.strict().unwrap_err().render(Paint::Plain));
 }
 
 #[test]
