@@ -10,6 +10,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -107,6 +108,7 @@ where
     let (facts, facts_seen) =
         watch::channel(shell::reload::facts(&loaded.site, config.as_deref(), text));
     let notify_socket = beside_control(&loaded.site, ".notify");
+    let handed_over = Arc::new(listeners.handed_over());
     let start = Start {
         shared: shared.clone(),
         listeners,
@@ -126,6 +128,7 @@ where
         queues: shared.queues.clone(),
         clock: shared.clock.clone(),
         facts: facts_seen,
+        handed_over,
     };
     let (leave, left) = oneshot::channel::<()>();
     let Doors { control: door, control_file, metrics: metrics_door } = doors;

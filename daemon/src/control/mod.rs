@@ -29,11 +29,13 @@ mod site;
 mod sse;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
+use scgi_protocol::address::Address;
 use tokio::sync::{Semaphore, watch};
 
 pub use door::Door;
@@ -67,6 +69,8 @@ pub struct ControlState {
     pub clock: Clock,
     /// What the site says about the daemon itself; the loop sends the next one after an apply.
     pub facts: watch::Receiver<Arc<SiteFacts>>,
+    /// Where the sockets listen that the service manager handed over, by name.
+    pub handed_over: Arc<BTreeMap<String, Address>>,
 }
 
 /// What a site says about the daemon itself.

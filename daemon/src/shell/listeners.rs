@@ -4,9 +4,12 @@
 //! when its app does, or when its app is stopped or listens elsewhere.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::sys::socket::{SockaddrStorage, getsockname};
+use scgi_protocol::address::Address;
 use scgi_protocol::inherit;
 use scgi_protocol::name::AppName;
 
@@ -82,6 +85,13 @@ impl Listeners {
             Some((name, fd.ok()?))
         });
         Self { inherited: taken.collect(), ..Self::default() }
+    }
+
+    /// Where each socket that the service manager handed over listens, by its name. One that has
+    /// no [`Address`], such as an abstract one, is left out.
+    pub fn handed_over(&self) -> BTreeMap<String, Address> {
+        let known = self.inherited.iter();
+        known.filter_map(|(name, fd)| Some((name.clone(), bound_to(fd)?))).collect()
     }
 
     /// Opens those listeners of `spec` that are not open yet.
@@ -174,13 +184,22 @@ impl Listeners {
     }
 }
 
+/// The address that a socket is bound to.
+fn bound_to(socket: &OwnedFd) -> Option<Address> {
+    let name: SockaddrStorage = getsockname(socket.as_raw_fd()).ok()?;
+    if let Some(unix) = name.as_unix_addr() {
+        return unix.path().map(|path| Address::Unix(path.to_owned()));
+    }
+    let v4 = name.as_sockaddr_in().map(|v4| SocketAddr::from(SocketAddrV4::from(*v4)));
+    let v6 = || name.as_sockaddr_in6().map(|v6| SocketAddr::from(SocketAddrV6::from(*v6)));
+    v4.or_else(v6).map(Address::Tcp)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
     use std::path::Path;
-
-    use scgi_protocol::address::Address;
 
     use super::*;
     use crate::config;
@@ -243,6 +262,22 @@ mod tests {
         let refused = listeners.prepare(&app("shop", &path, 0o600)).unwrap_err();
 
         assert!(refused.to_string().contains("belongs to app `blog`"), "{refused}");
+    }
+
+    #[test]
+    fn where_a_socket_listens_that_was_handed_over_is_asked_of_the_kernel() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bound = Address::Tcp(tcp.local_addr().unwrap());
+        let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let inherited = [("tcp", OwnedFd::from(tcp)), ("unix", OwnedFd::from(unix))];
+        let inherited = inherited.map(|(name, fd)| (name.to_owned(), fd)).into();
+        let listeners = Listeners { inherited, ..Listeners::default() };
+
+        let known: Vec<_> = listeners.handed_over().into_values().collect();
+
+        assert_eq!(known, [bound, Address::Unix(path)]);
     }
 
     #[test]

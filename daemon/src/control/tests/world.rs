@@ -83,6 +83,7 @@ impl World {
             queues: Queues::new(),
             clock: Clock::start(),
             facts: facts_seen,
+            handed_over: Arc::default(),
         };
         state.board.post_pool(&name("blog"), Some(blog()));
         state.board.post_pool(&name("shop"), Some(shop()));
