@@ -144,7 +144,7 @@ fn an_operation_in_the_way_is_6_and_named() {
 #[test]
 fn no_daemon_is_7_with_what_to_do() {
     let ended = daemon().stop();
-    let mut command = std::process::Command::new(scgi_tests::program("it-scgictl"));
+    let mut command = Command::new(program("it-scgictl"));
     command.arg("ps").arg("--socket").arg(ended.site.path("control.sock"));
 
     let said = Said::by(command);

@@ -3,6 +3,7 @@
 //! The daemon alone binds them. They outlive every worker and every roll; a listener goes only
 //! when its app does, or when its app is stopped or listens elsewhere.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -23,6 +24,8 @@ pub struct Listeners {
     held: BTreeMap<AppName, Vec<Held>>,
     /// What the service manager handed over, by name.
     inherited: BTreeMap<String, OwnedFd>,
+    /// What was opened before anybody knew for whom; each is given away once.
+    opened: RefCell<BTreeMap<Address, OwnedFd>>,
     /// The longest accept queue that was asked for.
     longest_queue: u16,
 }
@@ -87,6 +90,11 @@ impl Listeners {
         Self { inherited: taken.collect(), ..Self::default() }
     }
 
+    /// The same with listeners that are open already, for whoever listens at their addresses.
+    pub fn with(self, opened: BTreeMap<Address, OwnedFd>) -> Self {
+        Self { opened: opened.into(), ..self }
+    }
+
     /// Where each socket that the service manager handed over listens, by its name. One that has
     /// no [`Address`], such as an abstract one, is left out.
     pub fn handed_over(&self) -> BTreeMap<String, Address> {
@@ -117,7 +125,10 @@ impl Listeners {
             return Err(BindError::OtherApp { address: spec.at.clone(), app: other.clone() });
         }
         let (fd, file) = match &spec.at {
-            ListenAt::Address(address) => bind(address, spec.ownership, spec.backlog)?,
+            ListenAt::Address(address) => match self.opened.borrow_mut().remove(address) {
+                Some(fd) => (fd, None),
+                None => bind(address, spec.ownership, spec.backlog)?,
+            },
             ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
         Ok(Held { spec: spec.clone(), fd, file: file.map(Arc::new) })
