@@ -56,7 +56,7 @@ shape! {
         group: Word,
         /// The socket's permission bits, in quotes (default: as the umask leaves them).
         mode: Mode,
-        /// Who may look: `user:NAME` or `group:NAME` (default: nobody else than root and the
+        /// Who may look: `user:NAME` or `group:NAME`, whose members count by all their groups (default: nobody else than root and the
         /// daemon's own user).
         readers: OneOrMany<Text>,
         /// Who may look and act: `user:NAME` or `group:NAME` (default: nobody else than root and
