@@ -174,10 +174,14 @@ fn needs(what: &'static str, source: io::Error) -> RunError {
 fn shared() -> Shared {
     let clock = Clock::start();
     let (board, scoreboard, queues) = (Board::default(), Scoreboard::default(), Queues::new());
-    let sources =
-        Sources { board: board.clone(), scoreboard: scoreboard.clone(), queues: queues.clone() };
-    let metrics = Metrics::new(sources, clock.wall_now());
     let journal = Journal::new(Bounds::default());
+    let sources = Sources {
+        board: board.clone(),
+        scoreboard: scoreboard.clone(),
+        queues: queues.clone(),
+        journal: journal.clone(),
+    };
+    let metrics = Metrics::new(sources, clock.wall_now());
     Shared { clock, board, journal, scoreboard, queues, metrics, pulse: Pulse::default() }
 }
 
