@@ -4,7 +4,8 @@ use schemars::{JsonSchema, json_schema};
 
 use super::describe::{any_of, described};
 use super::problem::{Finding, Findings};
-use super::read::{Read, entries};
+use super::read::{Read, entries, unwanted};
+use super::slips;
 use super::yaml::{Entry, Form, Node, Value};
 
 /// The limit of one resource.
@@ -38,6 +39,10 @@ impl<T: Read> Read for Cap<T> {
 
 impl<T: Read + Clone> Read for Bound<T> {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Some(hint) = slip(node) {
+            findings.push(unwanted(node, "one limit, or `{soft, hard}`").hint(hint));
+            return None;
+        }
         if !matches!(node.value, Value::Map(_)) {
             let both: Cap<T> = Cap::read(node, findings)?;
             return Some(Self { soft: both.clone(), hard: both });
@@ -57,6 +62,14 @@ impl<T: Read + Clone> Read for Bound<T> {
             findings.push(finding.hint("write `{soft: LIMIT, hard: LIMIT}`, or one for both"));
         }
         Some(Self { soft: soft?, hard: hard? })
+    }
+}
+
+/// How to write a limit that is none but can only mean one.
+fn slip(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Scalar { text, .. } if text == "unlimited" => None,
+        _ => slips::limit(node),
     }
 }
 

@@ -4,6 +4,7 @@ use super::describe::{described, some_of};
 use super::problem::{Finding, Findings};
 use super::read::{Read, Said, entries, unwanted, wanted};
 use super::scalar::Word;
+use super::slips;
 use super::yaml::{Entry, Node, Value};
 use schemars::json_schema;
 
@@ -86,6 +87,10 @@ pub(super) struct Variables(pub(super) Vec<(Said<String>, Word)>);
 
 impl Read for Variables {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Some(hint) = slips::variables(node) {
+            findings.push(unwanted(node, "a mapping (`NAME: value`)").hint(hint));
+            return None;
+        }
         let variables = entries(node, findings)?;
         let read = |entry: &Entry, findings: &mut Findings| {
             let name = Said { value: entry.key.clone(), at: entry.said.clone() };

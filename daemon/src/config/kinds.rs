@@ -10,6 +10,7 @@ use super::problem::{Finding, Findings};
 use super::raw::{App, HealthRequest, ListenAt, MetricsAt, ReadyAfter, WorkerRange};
 use super::read::{Read, Said, entries, unwanted, wanted};
 use super::scalar::{HOUR, Span, Text, Whole};
+use super::slips;
 use super::sources::Where;
 use super::yaml::{Entry, Form, Node, Value};
 
@@ -84,7 +85,13 @@ impl Read for Workers {
             Value::Map(_) => {
                 WorkerRange::read(node, findings).map(|range| Self::Range(range.into()))
             }
-            _ => Whole::read(node, findings).map(Self::Fixed),
+            _ => match slips::workers(node) {
+                Some(hint) => {
+                    findings.push(unwanted(node, "a number or `{min, max}`").hint(hint));
+                    None
+                }
+                None => Whole::read(node, findings).map(Self::Fixed),
+            },
         }
     }
 }
@@ -108,9 +115,9 @@ impl Read for Ready {
                 ReadyAfter::read(node, findings)?.after.map(|after| Self::After(after.value))
             }
             Value::Scalar { text, form: Form::Text } if text == "notify" => Some(Self::Notify),
-            Value::Scalar { text, .. } if text.starts_with(|c: char| c.is_ascii_digit()) => {
+            Value::Scalar { text, .. } => {
                 let finding = unwanted(node, "`notify` or `{after: 1s}`");
-                findings.push(finding.hint(format!("write `{{after: {text}}}`")));
+                findings.push(finding.perhaps(slips::ready(text)));
                 None
             }
             _ => wanted(node, "`notify` or `{after: 1s}`", findings),
@@ -191,7 +198,12 @@ impl Read for Metrics {
                 Some(Self::Off)
             }
             Value::Map(_) => MetricsAt::read(node, findings).map(Self::On),
-            _ => wanted(node, "`{listen: ADDRESS}` or `off`", findings),
+            Value::Scalar { text, .. } => {
+                let finding = unwanted(node, "`{listen: ADDRESS}` or `off`");
+                findings.push(finding.perhaps(slips::metrics(text)));
+                None
+            }
+            Value::List(_) => wanted(node, "`{listen: ADDRESS}` or `off`", findings),
         }
     }
 }

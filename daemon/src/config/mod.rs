@@ -27,6 +27,7 @@ mod render;
 mod scalar;
 mod schema;
 mod show;
+mod slips;
 mod sources;
 mod yaml;
 

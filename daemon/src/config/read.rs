@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::advice;
 use super::problem::{Finding, Findings};
+use super::slips;
 use super::sources::Where;
 use super::yaml::{Entry, Form, Node, Value};
 
@@ -112,7 +113,8 @@ impl<'a> Keys<'a> {
     /// Opens a mapping of shape `S` and reports every key that does not belong there.
     pub(super) fn open<S: Shape>(node: &'a Node, findings: &mut Findings) -> Option<Self> {
         if !matches!(node.value, Value::Map(_)) {
-            let hint = format!("the keys of {}: {}", S::WHAT, S::KEYS.join(", "));
+            let hint = slips::mapping(S::KEYS, node)
+                .unwrap_or_else(|| format!("the keys of {}: {}", S::WHAT, S::KEYS.join(", ")));
             findings.push(unwanted(node, "a mapping (`key: value`)").hint(hint));
             return None;
         }

@@ -13,6 +13,7 @@ use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::Text;
+use crate::config::slips;
 use crate::spec::Launch;
 
 /// How the workers of one app are started.
@@ -50,8 +51,12 @@ fn directory(said: &Said<Text>, context: &mut Context<'_>) -> Option<PathBuf> {
     let shown = path.display();
     let finding = match context.machine.entry(&path) {
         Entry::Directory => return Some(path),
-        Entry::Missing => Finding::at(&said.at, format!("there is no directory `{shown}`"))
-            .hint(format!("`mkdir -p {shown}` makes it")),
+        Entry::Missing => {
+            let slip = slips::path(&said.value.0).map(str::to_owned);
+            Finding::at(&said.at, format!("there is no directory `{shown}`"))
+                .hint(format!("`mkdir -p {shown}` makes it"))
+                .perhaps(slip)
+        }
         Entry::Hidden => {
             Finding::at(&said.at, format!("`{shown}` may not be looked at by this user"))
                 .hint("run scgid as a user who may, or open the folders above it")
@@ -79,7 +84,9 @@ fn files(said: Option<&Said<OneOrMany<Text>>>, context: &mut Context<'_>) -> Opt
             Entry::Hidden => format!("`{shown}` may not be looked at by this user"),
             Entry::Directory => format!("`{shown}` is a directory, not a file of variables"),
         };
-        context.refuse(Finding::at(&said.at, what).hint("one `NAME=value` on each line").of_app())
+        let slip = slips::path(&said.value.0).map(str::to_owned);
+        let finding = Finding::at(&said.at, what).hint("it has one `NAME=value` on each line");
+        context.refuse(finding.perhaps(slip).of_app())
     };
     let found: Vec<Option<PathBuf>> = all.iter().map(&mut file).collect();
     found.into_iter().collect()
@@ -112,6 +119,14 @@ fn mount(said: &Said<Text>, context: &mut Context<'_>) -> Option<String> {
         let message = format!("a mount has no `{}`", wrong.escape_default());
         let hint = "write the path as it reaches the app: decoded, of ASCII letters without spaces";
         return context.refuse(Finding::at(&said.at, message).hint(hint));
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        let finding = Finding::at(&said.at, format!("`{text}` is a URL; a mount is its path"));
+        return context.refuse(finding.hint(match path.trim_end_matches('/') {
+            "" => "remove the key: this one is at the top".to_owned(),
+            path => format!("write `/{path}`"),
+        }));
     }
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let clean = format!("/{}", parts.join("/"));

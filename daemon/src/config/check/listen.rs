@@ -12,6 +12,7 @@ use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::{Mode, Word};
+use crate::config::slips;
 use crate::config::sources::Where;
 use crate::spec::{ListenAt, ListenSpec, Ownership};
 
@@ -81,6 +82,10 @@ pub(super) fn address(said: &Said<Endpoint>, context: &mut Context<'_>) -> Optio
     let text = &said.value.0;
     let parsed = match text.strip_prefix("unix:") {
         Some(name) if name.starts_with('@') => return context.refuse(no_abstract(said, name)),
+        Some(path) if slips::path(path).is_some() => {
+            let finding = Finding::at(&said.at, format!("`{path}` is what a shell would read"));
+            return context.refuse(finding.perhaps(slips::path(path).map(str::to_owned)));
+        }
         Some(path) if path.ends_with('/') => return context.refuse(no_name(said, path)),
         Some(path) if !path.is_empty() => unix(context.sources.absolute(path, &said.at)),
         _ => text.parse(),
@@ -88,7 +93,14 @@ pub(super) fn address(said: &Said<Endpoint>, context: &mut Context<'_>) -> Optio
     let wrong = |why: AddressError| match text.split_once("://") {
         Some((_, rest)) => Finding::at(&said.at, format!("`{text}` is a URL, not an address"))
             .hint(format!("write `{rest}`")),
-        None => Finding::at(&said.at, why.to_string()).hint(spelled(&why)),
+        None => {
+            let slip = match why {
+                AddressError::NotAnAddress(_) => slips::address(text),
+                _ if text.to_lowercase().starts_with("unix:") => slips::address(text),
+                _ => None,
+            };
+            Finding::at(&said.at, why.to_string()).hint(spelled(&why)).perhaps(slip)
+        }
     };
     match parsed {
         Ok(Address::Tcp(at)) if at.port() == 0 => context.refuse(no_port(said)),

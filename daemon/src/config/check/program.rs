@@ -7,6 +7,7 @@ use crate::config::machine::Entry;
 use crate::config::problem::Finding;
 use crate::config::read::Said;
 use crate::config::scalar::{Text, Word};
+use crate::config::slips;
 use crate::launch::Why;
 
 /// The file of a program, and what it is called by.
@@ -39,7 +40,9 @@ pub(super) fn program(
                     "a relative path starts from this file's folder; write `{}`",
                     file.display()
                 )),
-                None => finding.hint("build or install it, or correct the path"),
+                None => finding
+                    .hint("build or install it, or correct the path")
+                    .perhaps(slips::program(name)),
             }
         }
         other => unusable(said, &file, other),

@@ -140,8 +140,8 @@ pub(super) fn loaded(text: &str) -> Loaded {
 }
 
 /// What root is told of `text`, whatever kind of problem it has.
-pub(super) fn refused(text: &str) -> String {
-    let strict = read(&Paper::new(), text).and_then(Loaded::strict);
+pub(super) fn refused(text: impl AsRef<str>) -> String {
+    let strict = read(&Paper::new(), text.as_ref()).and_then(Loaded::strict);
     let problems = strict.expect_err("this is refused");
     for problem in problems.list() {
         assert!(problem.hint.is_some(), "no way out of: {}", problem.message);

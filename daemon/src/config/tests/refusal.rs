@@ -35,6 +35,15 @@ macro_rules! app {
     };
 }
 
+/// A site of one app for each of the `values` that somebody may have written for `key`.
+fn slips(key: &str, values: &[&str]) -> String {
+    let app = |(index, value): (usize, &&str)| {
+        format!("  a{index}: {{{key}: {value}, listen: 127.0.0.1:{}}}\n", 4000 + index)
+    };
+    let apps: String = values.iter().enumerate().map(app).collect();
+    format!("defaults: {{run: [bin/blog]}}\napps:\n{apps}")
+}
+
 refusals! {
     // Keys.
     a_misspelt_key_gets_the_likely_one: app!("worker: 4");
@@ -171,6 +180,39 @@ apps: {blog: {run: [bin/blog], listen: 127.0.0.1:1}}
 defaults: {umask: 022}
 control: {mode: \"0668\"}
 apps: {blog: {run: [bin/blog], listen: {address: unix:x, mode: 432}}}
+";
+    a_count_of_workers_is_told_how_to_be_written: slips("workers", &["four", "auto", "4.0", "2-8", "[1, 4]", "1..4", "1e3", "-3", "{minimum: 1}"]);
+    readiness_is_told_how_to_be_written: slips("ready", &["5", "\"5\"", "after 5s", "Notify", "true", "soon", "{}", "{after: 5}"]);
+    a_umask_is_told_how_to_be_written: slips("umask", &["0999", "\"0999\"", "\"22\"", "22", "0o022", "u=rwx"]);
+    a_span_is_told_how_to_be_written: slips("start_timeout", &["0", "\"1,5s\"", "30S", "never", "-5s", "2d"]);
+    variables_are_told_how_to_be_written: slips("env", &["A=1", "[A=1, B=2]", "{A: }"]);
+    a_path_is_not_read_by_a_shell: slips("directory", &["~/blog", "$HOME/blog", "\"${HOME}\"", "/nowhere"]);
+    names_are_one_word_each: slips("user", &["www-data:www-data"]);
+    groups_are_a_list: slips("groups", &["www-data deploy", "\"www-data, deploy\""]);
+    limits_are_told_how_to_be_written: slips("limits", &["4096", "{nofile: 64k}", "{nofile: -1}", "{nofile: 1:2}", "{nofile: [1, 2]}", "{nofile: unlimitd}", "{as: 1.5G}", "{as: 512m}", "{core: none}", "{RLIMIT_CORE: 0}"]);
+    a_flag_is_told_how_to_be_written: slips("clear_env", &["yes", "\"true\"", "0", "maybe"]);
+    a_mount_is_told_how_to_be_written: slips("mount", &["https://example.org/blog/", "http://example.org"]);
+    restarts_are_told_how_to_be_written: slips("restart", &["always", "never", "5", "{backoff: 1s}", "{period: 60}"]);
+    a_signal_is_told_how_to_be_written: slips("stop_signal", &["sigterm", "Hup", "KILL"]);
+    an_address_is_mended: "\
+defaults: {run: [bin/blog]}
+apps:
+  a: {listen: localhost}
+  b: {listen: \"[::1]\"}
+  c: {listen: 127.0.0.1:70000}
+  d: {listen: tcp:127.0.0.1:4000}
+  e: {listen: \"::1:4000\"}
+  f: {listen: 127.0.0.1 4000}
+  g: {listen: systemd}
+  h: {listen: Unix:/run/app.sock}
+  i: {listen: {host: 127.0.0.1, port: 4000}}
+  j: {listen: \"unix:~/app.sock\"}
+  k: {run: [bin/blog --verbose], listen: 127.0.0.1:4001}
+";
+    metrics_and_control_are_mended: "\
+metrics: localhost:9464
+control: /run/scgid/control.sock
+apps: {blog: {run: [bin/blog], listen: 127.0.0.1:1}}
 ";
     a_signal_is_one_of_a_few: app!("stop_signal: KILL");
     variables_of_the_birth_are_not_to_be_set: app!("env: {SCGI_APP: x, LISTEN_FDS: 1, \"A=B\": 1, \"\": 2}");
