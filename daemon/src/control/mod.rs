@@ -5,7 +5,7 @@
 //! | `apps` | what the apps are doing; orders to one of them |
 //! | `site` | the daemon as a whole, its configuration, its end |
 //! | `operations` | what became of an order |
-//! | `events`, `logs` | what happened and what workers wrote; once or as it comes (`sse`) |
+//! | `events`, `logs` | what happened and what workers wrote; once or as it comes (`reading`, `sse`) |
 //! | `openapi` | all of this, for machines |
 //!
 //! `door` says who may ask, `body` what may be sent, `problem` how a refusal looks, `view`
@@ -23,6 +23,7 @@ mod openapi;
 mod operations;
 mod patient;
 mod problem;
+mod reading;
 mod serve;
 mod settings;
 mod site;
