@@ -54,7 +54,7 @@ shape! {
         owner: Word,
         /// The group the socket belongs to (default: the daemon's own).
         group: Word,
-        /// The socket's permission bits, in quotes (default: as the umask leaves them).
+        /// The socket's permission bits, in quotes (default `"0660"`).
         mode: Mode,
         /// Who may look: `user:NAME` or `group:NAME`, whose members count by all their groups (default: nobody else than root and the
         /// daemon's own user).

@@ -1,6 +1,8 @@
 //! The connections of the control socket: few, short, and nobody's who does not hurry.
 //!
-//! A task for each. What a client does wrong ends its own connection and nothing else.
+//! A task for each. What a client does wrong ends its own connection and nothing else. What is no
+//! HTTP, or a head that is too long or too late, is answered by hyper itself with a status and no
+//! words, and never reaches a handler: it offers no place to say more.
 
 use std::error::Error;
 use std::pin::pin;
