@@ -29,7 +29,7 @@ pub(crate) enum Failure {
     Json(#[from] serde_json::Error),
     #[error("cannot run `{}`", program.display())]
     Daemon { program: PathBuf, source: io::Error },
-    #[error("app `{app}` listens nowhere")]
+    #[error("app `{app}` has no address to connect to")]
     ListensNowhere { app: AppName },
     #[error(transparent)]
     Variable(RequestError),
@@ -99,7 +99,7 @@ impl Failure {
                     .to_owned(),
             ),
             Self::Connect { .. } => Some("`scgictl ps` tells where apps listen".to_owned()),
-            Self::ListensNowhere { app } => Some(format!("`scgictl start {app}` brings it back")),
+            Self::ListensNowhere { app } => Some(format!("`scgictl status {app}` says how it is")),
             Self::NotAnAnswer { .. } => {
                 Some("`--raw` prints what it sends; does it speak SCGI?".to_owned())
             }

@@ -2,12 +2,13 @@
 //!
 //! What is said on the connection is `client`'s business.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
@@ -30,6 +31,8 @@ pub(crate) enum ReachError {
     NoSocket { looked: Vec<PathBuf> },
     #[error("the daemon is not running: nobody listens on `{}`", path.display())]
     Stale { path: PathBuf },
+    #[error("`{}` is no socket", path.display())]
+    NoSuch { path: PathBuf },
     #[error("not allowed to connect to `{}`", path.display())]
     Denied { path: PathBuf, owner: Option<Owner> },
     #[error("cannot connect to `{}`", path.display())]
@@ -49,14 +52,16 @@ impl Socket {
     /// The socket to talk to: `given`, else `$SCGI_SOCKET`, else the first that exists of the
     /// user's own and the system's.
     pub(crate) fn find(given: Option<PathBuf>) -> Self {
-        let said = given.or_else(|| env::var_os(socket::VARIABLE).map(PathBuf::from));
+        // Set to nothing is not set, as usual.
+        let named = env::var_os(socket::VARIABLE).filter(|value| !value.is_empty());
+        let said = given.or_else(|| named.map(PathBuf::from)).map(bare);
         Self::first_of(candidates(said, geteuid(), env::var_os("XDG_RUNTIME_DIR")))
     }
 
     fn first_of(candidates: Vec<PathBuf>) -> Self {
-        let is_there = |path: &&PathBuf| {
-            fs::symlink_metadata(path)
-                .map_or_else(|e| e.kind() != io::ErrorKind::NotFound, |_| true)
+        let is_there = |path: &&PathBuf| match fs::symlink_metadata(path) {
+            Ok(data) => is_trusted(path, data.uid()),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
         let path = candidates.iter().find(is_there).unwrap_or(&candidates[0]).clone();
         Self { path, looked: candidates }
@@ -75,6 +80,7 @@ impl Socket {
         let path = self.path.clone();
         match source.kind() {
             io::ErrorKind::NotFound => ReachError::NoSocket { looked: self.looked.clone() },
+            io::ErrorKind::ConnectionRefused if !is_socket(&path) => ReachError::NoSuch { path },
             io::ErrorKind::ConnectionRefused => ReachError::Stale { path },
             io::ErrorKind::PermissionDenied => {
                 ReachError::Denied { owner: Owner::in_the_way(&path), path }
@@ -84,15 +90,39 @@ impl Socket {
     }
 }
 
+/// The path of a socket that may be written as an address.
+fn bare(said: PathBuf) -> PathBuf {
+    let path = said.to_str().and_then(|text| text.strip_prefix("unix:")).map(PathBuf::from);
+    path.unwrap_or(said)
+}
+
+/// Anybody can make something in a folder for all: what stands below `/tmp` must be the user's own.
+fn is_trusted(path: &Path, owner: u32) -> bool {
+    let own = geteuid();
+    let guessed = !own.is_root() && path == socket::default_path(own.as_raw(), None);
+    !guessed || owner == own.as_raw()
+}
+
+fn is_socket(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|data| data.file_type().is_socket())
+}
+
 /// Where to look, in order; never empty.
+///
+/// A user's daemon may have been started in a session of another kind (by cron, by su) than this
+/// one, with another idea of where the user's sockets are.
 fn candidates(said: Option<PathBuf>, uid: Uid, xdg: Option<OsString>) -> Vec<PathBuf> {
     if let Some(path) = said {
         return vec![path];
     }
-    let mut paths = vec![socket::default_path(uid.as_raw(), xdg.map(PathBuf::from))];
+    let own = |runtime| socket::default_path(uid.as_raw(), runtime);
+    let mut paths = vec![own(xdg.map(PathBuf::from))];
     if !uid.is_root() {
-        paths.push(PathBuf::from(socket::SYSTEM));
+        let session = PathBuf::from(format!("/run/user/{uid}"));
+        paths.extend([own(Some(session)), own(None), PathBuf::from(socket::SYSTEM)]);
     }
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
     paths
 }
 
@@ -116,7 +146,10 @@ impl ReachError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Denied { .. } => Exit::Denied,
-            Self::NoSocket { .. } | Self::Stale { .. } | Self::Connect { .. } => Exit::Unreachable,
+            Self::NoSocket { .. }
+            | Self::Stale { .. }
+            | Self::NoSuch { .. }
+            | Self::Connect { .. } => Exit::Unreachable,
         }
     }
 
@@ -131,6 +164,9 @@ impl ReachError {
                 .to_owned(),
             Self::Denied { owner: Some(owner), .. } => owner.help(),
             Self::Denied { owner: None, .. } => "try it with `sudo`".to_owned(),
+            Self::NoSuch { .. } => {
+                "name the control socket itself, such as `/run/scgid/control.sock`".to_owned()
+            }
             Self::Connect { .. } => "is it the control socket of scgid?".to_owned(),
         }
     }
@@ -176,8 +212,39 @@ mod tests {
         let user = candidates(None, ALICE, Some("/run/user/1000".into()));
         let root = candidates(None, Uid::from_raw(0), None);
 
-        assert_eq!(user, ["/run/user/1000/scgid/control.sock", socket::SYSTEM].map(PathBuf::from));
+        let own = ["/run/user/1000/scgid/control.sock", "/tmp/scgid-1000/control.sock"];
+        assert_eq!(user, [own[0], own[1], socket::SYSTEM].map(PathBuf::from));
         assert_eq!(root, [PathBuf::from(socket::SYSTEM)]);
+    }
+
+    #[test]
+    fn a_users_daemon_is_found_from_a_session_of_another_kind() {
+        let places = |xdg: Option<&str>| candidates(None, ALICE, xdg.map(OsString::from));
+
+        for xdg in [None, Some("/elsewhere"), Some("/run/user/1000")] {
+            assert!(places(xdg).contains(&"/tmp/scgid-1000/control.sock".into()), "{xdg:?}");
+            assert!(places(xdg).contains(&"/run/user/1000/scgid/control.sock".into()), "{xdg:?}");
+        }
+    }
+
+    #[test]
+    fn a_socket_may_be_named_as_an_address() {
+        assert_eq!(bare("unix:/x/y.sock".into()), Path::new("/x/y.sock"));
+        assert_eq!(bare("/x/y.sock".into()), Path::new("/x/y.sock"));
+    }
+
+    #[test]
+    fn what_is_no_socket_is_not_taken_for_one_that_was_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |path: &Path| {
+            let socket = Socket::first_of(vec![path.to_owned()]);
+            socket.explain(io::ErrorKind::ConnectionRefused.into())
+        };
+        let left = dir.path().join("left.sock");
+        drop(UnixListener::bind(&left).unwrap());
+
+        assert!(matches!(refused(dir.path()), ReachError::NoSuch { .. }));
+        assert!(matches!(refused(&left), ReachError::Stale { .. }));
     }
 
     #[test]
@@ -197,6 +264,7 @@ mod tests {
     fn no_socket_a_stale_one_and_a_forbidden_one_are_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control.sock");
+        drop(UnixListener::bind(&path).unwrap());
         let socket = Socket::first_of(vec![path]);
 
         let explain = |kind: io::ErrorKind| socket.explain(kind.into());

@@ -1,17 +1,22 @@
 //! The demo's site: two bundled apps and the gateway, in a folder of its own, on free ports.
 //!
-//! Only describes; `scgid demo` runs it as it would run any other configuration.
+//! Only describes it and opens its ports, so that nobody else can take what is told;
+//! `scgid demo` runs it as it would run any other configuration.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use scgi_protocol::address::UNIX_PATH_MAX_BYTES;
+use nix::sys::socket::{SockaddrIn, getsockname};
+use scgi_protocol::address::{Address, UNIX_PATH_MAX_BYTES};
 use scgi_protocol::name::AppName;
 
+use crate::shell::bind::{self, BindError};
+use crate::spec::{ListenSpec, Ownership};
 use crate::supervisor::PoolView;
 
 /// Where the gateway listens if that is free.
@@ -35,11 +40,11 @@ pub enum DemoError {
         /// The port.
         port: u16,
         /// Why.
-        source: io::Error,
+        source: BindError,
     },
     /// Not a single port is free.
     #[error("no port on loopback can be had")]
-    NoPort(#[source] io::Error),
+    NoPort(#[source] BindError),
     /// There is no place for its sockets.
     #[error("cannot make a folder in `{}`", parent.display())]
     Folder {
@@ -96,33 +101,70 @@ pub struct Ports {
     pub metrics: u16,
 }
 
-impl Ports {
-    /// Looks for free ones; `http` is taken as it is if it is said. 0 is any port, for all three.
+/// Open listeners on all of [`Ports`]: whatever is told of them stays true.
+#[derive(Debug)]
+pub struct Doors {
+    http: Door,
+    app: Door,
+    metrics: Door,
+}
+
+impl Doors {
+    /// Takes free ports; `http` is taken as it is if it is said. 0 is any port, for all three.
     ///
     /// # Errors
     ///
     /// [`DemoError::Port`], [`DemoError::NoPort`].
-    pub fn find(http: Option<u16>) -> Result<Self, DemoError> {
-        // Held until all are found, so that they differ.
+    pub fn open(http: Option<u16>) -> Result<Self, DemoError> {
         let any = http == Some(0);
         let free = |first| if any { bind(0) } else { next_free(first) }.map_err(DemoError::NoPort);
         let http = match http.filter(|_| !any) {
             Some(port) => bind(port).map_err(|source| DemoError::Port { port, source })?,
             None => free(HTTP_PORT)?,
         };
-        let (app, metrics) = (free(APP_PORT)?, free(METRICS_PORT)?);
-        let number = |listener: &TcpListener| {
-            listener.local_addr().map(|address| address.port()).map_err(DemoError::NoPort)
-        };
-        Ok(Self { http: number(&http)?, app: number(&app)?, metrics: number(&metrics)? })
+        Ok(Self { http, app: free(APP_PORT)?, metrics: free(METRICS_PORT)? })
+    }
+
+    /// Which ports they are.
+    pub fn ports(&self) -> Ports {
+        let Self { http, app, metrics } = self;
+        Ports { http: http.port, app: app.port, metrics: metrics.port }
+    }
+
+    /// The listeners by their addresses, for the daemon to serve on.
+    pub fn opened(self) -> BTreeMap<Address, OwnedFd> {
+        let Self { http, app, metrics } = self;
+        [http, app, metrics].into_iter().map(|door| (door.address(), door.listener)).collect()
     }
 }
 
-fn bind(port: u16) -> io::Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+/// One open listener.
+#[derive(Debug)]
+struct Door {
+    port: u16,
+    listener: OwnedFd,
 }
 
-fn next_free(first: u16) -> io::Result<TcpListener> {
+impl Door {
+    fn address(&self) -> Address {
+        at(self.port)
+    }
+}
+
+fn at(port: u16) -> Address {
+    Address::Tcp((Ipv4Addr::LOCALHOST, port).into())
+}
+
+/// Opens a listener as the daemon would; 0 is any port.
+fn bind(port: u16) -> Result<Door, BindError> {
+    let opened = bind::bind(&at(port), Ownership::default(), ListenSpec::DEFAULT_BACKLOG)?;
+    let listener = opened.0;
+    let known = getsockname::<SockaddrIn>(listener.as_raw_fd());
+    let port = known.map_err(|errno| BindError::Listen { address: at(port), source: errno.into() });
+    Ok(Door { port: port?.port(), listener })
+}
+
+fn next_free(first: u16) -> Result<Door, BindError> {
     let free = (first..=first.saturating_add(PORTS_TRIED)).find_map(|port| bind(port).ok());
     free.map_or_else(|| bind(0), Ok)
 }
@@ -217,6 +259,8 @@ Prometheus finds metrics at http://127.0.0.1:{metrics}/metrics.
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::config;
 
@@ -241,16 +285,19 @@ mod tests {
     }
 
     #[test]
-    fn ports_differ_and_a_port_that_is_taken_is_passed_over_or_refused() {
+    fn ports_differ_and_are_held_and_one_that_is_taken_is_passed_over_or_refused() {
         let taken = bind(0).unwrap();
-        let port = taken.local_addr().unwrap().port();
 
-        let refused = Ports::find(Some(port)).unwrap_err();
-        let found = Ports::find(None).unwrap();
+        let refused = Doors::open(Some(taken.port)).unwrap_err();
+        let (one, other) = (Doors::open(None).unwrap(), Doors::open(None).unwrap());
 
-        assert!(refused.to_string().starts_with(&format!("port {port} cannot be had")));
-        assert_ne!(found.http, found.app);
-        assert_ne!(next_free(port).unwrap().local_addr().unwrap().port(), port);
+        assert!(refused.to_string().starts_with(&format!("port {} cannot be had", taken.port)));
+        let (one, other) = (one.ports(), other.ports());
+        let all = BTreeSet::from_iter(
+            [one, other].into_iter().flat_map(|Ports { http, app, metrics }| [http, app, metrics]),
+        );
+        assert_eq!(all.len(), 6, "{one:?} {other:?}");
+        assert_ne!(next_free(taken.port).unwrap().port, taken.port);
     }
 
     #[test]

@@ -7,9 +7,11 @@
 //! What the daemon needs for itself must be had before the first app is touched; what an app needs
 //! and cannot have is that app's trouble alone.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -45,6 +47,8 @@ pub struct Run {
     pub loaded: Loaded,
     /// The file it was read from, for a reload.
     pub config: Option<PathBuf>,
+    /// Listeners that are open already, by address.
+    pub opened: BTreeMap<Address, OwnedFd>,
 }
 
 /// Why the daemon could not run. No worker was started.
@@ -99,14 +103,16 @@ async fn live<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Run { loaded, config } = run;
-    let doors = Doors::open(&loaded.site)?;
+    let Run { loaded, config, mut opened } = run;
+    let doors = Doors::open(&loaded.site, &mut opened)?;
+    let listeners = listeners.with(opened);
     let shared = shared();
     let (handle, questions) = Handle::new();
     let text = shell::reload::text(&loaded);
     let (facts, facts_seen) =
         watch::channel(shell::reload::facts(&loaded.site, config.as_deref(), text));
     let notify_socket = beside_control(&loaded.site, ".notify");
+    let handed_over = Arc::new(listeners.handed_over());
     let start = Start {
         shared: shared.clone(),
         listeners,
@@ -126,6 +132,7 @@ where
         queues: shared.queues.clone(),
         clock: shared.clock.clone(),
         facts: facts_seen,
+        handed_over,
     };
     let (leave, left) = oneshot::channel::<()>();
     let Doors { control: door, control_file, metrics: metrics_door } = doors;
@@ -167,10 +174,14 @@ fn needs(what: &'static str, source: io::Error) -> RunError {
 fn shared() -> Shared {
     let clock = Clock::start();
     let (board, scoreboard, queues) = (Board::default(), Scoreboard::default(), Queues::new());
-    let sources =
-        Sources { board: board.clone(), scoreboard: scoreboard.clone(), queues: queues.clone() };
-    let metrics = Metrics::new(sources, clock.wall_now());
     let journal = Journal::new(Bounds::default());
+    let sources = Sources {
+        board: board.clone(),
+        scoreboard: scoreboard.clone(),
+        queues: queues.clone(),
+        journal: journal.clone(),
+    };
+    let metrics = Metrics::new(sources, clock.wall_now());
     Shared { clock, board, journal, scoreboard, queues, metrics, pulse: Pulse::default() }
 }
 
@@ -189,21 +200,30 @@ struct Doors {
 }
 
 impl Doors {
-    fn open(site: &Site) -> Result<Self, RunError> {
+    /// Opens them; what is among the `opened` is taken from there.
+    fn open(site: &Site, opened: &mut BTreeMap<Address, OwnedFd>) -> Result<Self, RunError> {
         let path = &site.control.socket;
         let refused = |source| RunError::Control { path: path.clone(), source };
         let address = Address::Unix(path.clone());
         let (fd, control_file) =
             bind(&address, site.control.ownership, OWN_BACKLOG).map_err(refused)?;
         let control = unix_listener(fd).map_err(|source| needs("the control socket", source))?;
-        let metrics = site.metrics.as_ref().map(open_metrics).transpose()?;
+        let metrics = site.metrics.as_ref();
+        let metrics =
+            metrics.map(|spec| open_metrics(spec, opened.remove(&spec.listen))).transpose()?;
         Ok(Self { control, control_file, metrics })
     }
 }
 
-fn open_metrics(spec: &MetricsSpec) -> Result<(metrics::Door, Option<SocketFile>), RunError> {
-    let (fd, file) = bind(&spec.listen, Ownership::default(), ListenSpec::DEFAULT_BACKLOG)
-        .map_err(RunError::Metrics)?;
+fn open_metrics(
+    spec: &MetricsSpec,
+    opened: Option<OwnedFd>,
+) -> Result<(metrics::Door, Option<SocketFile>), RunError> {
+    let (fd, file) = match opened {
+        Some(fd) => (fd, None),
+        None => bind(&spec.listen, Ownership::default(), ListenSpec::DEFAULT_BACKLOG)
+            .map_err(RunError::Metrics)?,
+    };
     let door = match spec.listen {
         Address::Unix(_) => unix_listener(fd).map(metrics::Door::Unix),
         Address::Tcp(_) => tcp_listener(fd).map(metrics::Door::Tcp),

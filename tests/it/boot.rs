@@ -84,7 +84,14 @@ fn a_socket_of_the_service_manager_is_served_by_the_app_that_names_it() {
     let daemon = Daemon::start(site, command);
     daemon.until_up();
 
-    let client = ScgiClient::new(&format!("unix:{}", path.display()));
+    let address = format!("unix:{}", path.display());
+    assert_eq!(daemon.look("blog").listen, [address.as_str()], "where it really is");
+    let said = daemon.scgictl("request blog /hello");
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "hello\n"), "{said:?}");
+    let described = daemon.scgictl("describe blog").out;
+    assert!(described.contains("systemd:front"), "{described}");
+
+    let client = ScgiClient::new(&address);
     assert_eq!(client.get("/hello").unwrap().status, 200);
     let who = client.get("/who").unwrap().text();
     let pid = client.get("/pid").unwrap().text();

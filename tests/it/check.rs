@@ -2,8 +2,11 @@
 //! reads it. Refusals name a place, a path and a way out, and change nothing.
 
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 
-use scgi_tests::{Said, Site, program};
+use scgi_protocol::control::AppState;
+use scgi_tests::{Said, Site, needs_root, program};
 
 /// What is printed about a configuration, with the folder's name taken out of it.
 fn refusal(text: &str) -> String {
@@ -125,6 +128,81 @@ fn a_daemon_does_not_start_with_what_check_refuses_and_says_the_same() {
 
     assert_eq!((run.code, run.err), (Some(2), checked.err));
     assert!(!site.path("control.sock").exists());
+}
+
+/// What `check -o json` says is wrong with the apps of `site`.
+fn messages(site: &Site) -> Vec<String> {
+    let said = site.run(&["check", "-o", "json"]);
+    let verdict: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    let problems = verdict["problems"].as_array().unwrap().clone();
+    problems.iter().map(|problem| problem["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn what_the_launcher_would_fail_at_is_told_by_check_and_start_alike() {
+    let site = Site::new(
+        "
+apps:
+  broken: {run: [$echo], listen: 'unix:$dir/1.sock', env_file: $dir/broken.env}
+  script: {run: [$dir/script], listen: 'unix:$dir/2.sock'}
+  folder: {run: [$dir], listen: 'unix:$dir/3.sock'}
+  taken: {run: [$echo], listen: 'unix:$dir/script'}
+  many: {run: [$echo], listen: 'unix:$dir/4.sock', limits: {nofile: unlimited}}
+  well: {run: [$echo], listen: 'unix:$dir/5.sock', workers: 1}
+",
+    );
+    site.write("broken.env", "# keys\nTOKEN=1\nPASSWORD\n");
+    let script = site.write("script", "#!/nonexistent -u\n");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+    let told = messages(&site);
+    let daemon = site.start();
+
+    daemon.until("well", AppState::Serving);
+    assert_eq!(told.len(), 5, "{told:#?}");
+    assert!(told[0].ends_with("broken.env`, line 3: no `=` behind `PASSWORD`"), "{told:#?}");
+    assert!(
+        told[1].ends_with("script`: its interpreter `/nonexistent` does not exist"),
+        "{told:#?}"
+    );
+    for (app, message) in ["broken", "script", "folder", "taken", "many"].iter().zip(&told) {
+        daemon.until(app, AppState::Unprepared);
+        let cause = daemon.look(app).trouble.unwrap().cause;
+        assert!(cause.contains(message.as_str()), "{app}: {cause} is not {message}");
+    }
+}
+
+#[test]
+fn what_a_user_may_not_have_is_told_beforehand() {
+    needs_root();
+    let site = Site::new(
+        "
+control: {socket: $dir/open/control.sock}
+apps:
+  nice: {run: [/bin/true], listen: 'unix:$dir/open/1.sock', nice: -20}
+  limit: {run: [/bin/true], listen: 'unix:$dir/open/2.sock', limits: {nofile: 1000000000}}
+  closed: {run: [/bin/true], listen: 'unix:/etc/app.sock'}
+  well: {run: [/bin/true], listen: 'unix:$dir/open/3.sock', nice: 19, limits: {core: 0}}
+",
+    );
+    let open = site.path("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let scgid = site.copy_of("it-scgid");
+    let mut command = std::process::Command::new(scgid);
+    command.arg("check").arg(site.config()).uid(65534).gid(65534);
+
+    let said = Said::by(command);
+
+    assert_eq!(said.code, Some(2), "{said:?}");
+    for words in [
+        "refused: 3 problems",
+        "apps.nice.nice: this user may not go below nice value",
+        "apps.limit.limits.nofile: 1000000000 is more than this user's hard limit",
+        "apps.closed.listen: this user may make nothing in `/etc`",
+    ] {
+        assert!(said.err.contains(words), "{words}: {}", said.err);
+    }
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! `scgictl` against a real daemon: what it exits with and what it shows of real states.
 
 use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use scgi_protocol::control::{AppState, Status};
-use scgi_tests::{Daemon, Request, Said, Site, eventually};
+use scgi_tests::{Daemon, Request, Said, Site, eventually, program};
 
 fn daemon() -> Daemon {
     let site = Site::new(
@@ -144,7 +144,7 @@ fn an_operation_in_the_way_is_6_and_named() {
 #[test]
 fn no_daemon_is_7_with_what_to_do() {
     let ended = daemon().stop();
-    let mut command = std::process::Command::new(scgi_tests::program("it-scgictl"));
+    let mut command = Command::new(program("it-scgictl"));
     command.arg("ps").arg("--socket").arg(ended.site.path("control.sock"));
 
     let said = Said::by(command);
@@ -258,4 +258,17 @@ fn versions_of_both_programs_are_told() {
 
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.matches(env!("CARGO_PKG_VERSION")).count() >= 2, "{said:?}");
+}
+
+#[test]
+fn the_status_names_the_configuration_by_its_whole_path() {
+    let site = Site::new("apps: {blog: {run: [$echo], listen: 'unix:$dir/blog.sock'}}");
+    let mut command = Command::new(program("it-scgid"));
+    command.args(["run", "./scgid.yaml"]).current_dir(site.path("")).stdin(Stdio::null());
+    let config = site.config().display().to_string();
+
+    let daemon = Daemon::start(site, command);
+
+    let status: Status = serde_json::from_str(&daemon.scgictl("status -o json").out).unwrap();
+    assert_eq!(status.daemon.config, Some(config));
 }

@@ -154,3 +154,28 @@ apps: {blog: {run: [$echo], listen: 'unix:$dir/blog.sock', workers: 1}}
     assert_eq!(as_user(NOBODY - 1, "ps"), Some(5));
     assert_eq!(as_user(0, "stop blog"), Some(0));
 }
+
+#[test]
+fn whoever_is_in_a_group_by_membership_has_its_rights() {
+    needs_root();
+    let site = Site::new(
+        "
+control: {socket: $dir/control.sock, mode: '0666', readers: ['group:4711'], writers: ['group:4712']}
+apps: {blog: {run: [$echo], listen: 'unix:$dir/blog.sock', workers: 1}}
+",
+    );
+    let scgictl = site.copy_of("it-scgictl");
+    let daemon = site.serve();
+    let with_groups = |groups: &str, arguments: &str| {
+        let mut command = std::process::Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--groups", groups]).arg(&scgictl);
+        command.args(arguments.split(' '));
+        command.env("SCGI_SOCKET", daemon.site().path("control.sock"));
+        command.output().unwrap().status.code()
+    };
+
+    assert_eq!(with_groups("33,4711", "ps"), Some(0));
+    assert_eq!(with_groups("33,4711", "stop blog"), Some(5));
+    assert_eq!(with_groups("4712,33", "reload blog"), Some(0));
+    assert_eq!(with_groups("33", "ps"), Some(5));
+}

@@ -79,6 +79,8 @@ fn a_flood_is_bounded_and_what_was_dropped_is_counted() {
     });
     let lines = daemon.lines("blog");
     assert!(lines.iter().any(|line| line.dropped_before > 0), "{:?}", lines.last());
+    let counted = daemon.metric("scgid_log_lines_dropped_total{app=\"blog\"}").unwrap();
+    assert!(counted > 0.0, "{counted}");
     let whole = |line: &LogLine| {
         let rest =
             line.line.strip_prefix("line ").and_then(|rest| rest.strip_suffix(" of a flood"));

@@ -1,5 +1,6 @@
 //! Pools that follow the load, and the wish of an operator.
 
+use scgi_protocol::control::Operation;
 use scgi_tests::{Daemon, Exchange, Request, Site, eventually};
 
 fn pool(workers: &str) -> Daemon {
@@ -79,4 +80,48 @@ fn scaling_restarts_no_other_worker() {
 
     assert_eq!(more[..3], before);
     assert_eq!(fewer, before[..2]);
+}
+
+#[test]
+fn every_order_ends_in_a_line_that_says_what_was_verified() {
+    let site = Site::new(
+        "
+apps:
+  blog: {run: [$echo], listen: 'unix:$dir/blog.sock', workers: 2}
+  rare: {run: [$echo], listen: 'unix:$dir/rare.sock', workers: {min: 0, max: 3}}
+",
+    );
+    let daemon = site.serve();
+
+    for (order, end) in [
+        ("reload blog", "blog: reloaded, 2 of 2 workers serving"),
+        ("restart blog", "blog: restarted, 2 of 2 workers serving"),
+        ("scale blog +2", "blog: scaled, 4 of 4 workers serving"),
+        (
+            "scale blog -9",
+            "blog: scaled, 1 of 1 workers serving; asked for 9 fewer than 4, and 1 is the least",
+        ),
+        ("stop blog", "blog: stopped, no worker is left"),
+        ("scale blog 3", "blog: scaled, stopped until it is started"),
+        ("start blog", "blog: started, 3 of 3 workers serving"),
+        ("retry blog", "blog: retried, 3 of 3 workers serving"),
+        ("restart rare", "rare: restarted, no worker until somebody asks"),
+        ("scale rare min=2", "rare: scaled, 2 of 2 workers serving, 2 to 3 allowed"),
+        (
+            "scale rare min=9",
+            "rare: scaled, 3 of 3 workers serving; asked for `min` 9, and `max` is 3",
+        ),
+        // What was scaled follows the configuration again.
+        ("reload", "configuration: taken over, 2 apps changed"),
+        ("reload", "configuration: taken over, no app had to change"),
+    ] {
+        let said = daemon.scgictl(order);
+
+        let so = said.out.rsplit_once(" (").map(|(so, _took)| so);
+        assert_eq!((said.code, so), (Some(0), Some(end)), "{order}: {said:?}");
+    }
+    let said = daemon.scgictl("scale blog -8 -o json");
+    let operation: Operation = serde_json::from_str(&said.out).unwrap();
+    let progress = "1 of 1 workers serving; asked for 8 fewer than 2, and 1 is the least";
+    assert_eq!(operation.progress, progress);
 }

@@ -48,5 +48,6 @@ async fn gone(client: &Client, operation: &mut Operation) -> Result<(), ClientEr
         tokio::time::sleep(BREATH).await;
     }
     operation.state = OperationState::Done;
+    operation.progress = "nobody listens on its socket".to_owned();
     Ok(())
 }

@@ -15,8 +15,9 @@ pub(crate) fn detail(detail: &AppDetail, view: &View) -> String {
     told += &fields(&about(app, run, view));
     told += &troubles(app, view);
     told += &section("Workers", workers(workers_now, view), view);
-    // Where it listens stands at the top.
-    let settings = settings.iter().filter(|(key, _)| key != "listen");
+    // Where it listens stands at the top, and here only if the configuration says it otherwise.
+    let listen = app.listen.join(", ");
+    let settings = settings.iter().filter(|(key, value)| key != "listen" || *value != listen);
     let settings: Vec<(&str, String)> =
         settings.map(|(key, value)| (key.as_str(), text::one_line(value))).collect();
     told += &section("Settings", fields(&settings), view);

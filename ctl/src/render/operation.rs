@@ -14,12 +14,18 @@ pub(crate) fn progress(operation: &Operation) -> String {
 /// How an operation has ended, in a line.
 pub(crate) fn end(operation: &Operation) -> String {
     let (subject, verb) = (subject(operation), operation.verb);
-    let took = |word| took(operation).map_or_else(String::new, |took| format!(" {word} {took}"));
+    let took = took(operation);
     text::one_line(&match operation.state {
-        OperationState::Done => format!("{subject}: {}{}", done(verb), took("in")),
+        OperationState::Done => {
+            let so = Some(operation.progress.as_str()).filter(|so| !so.is_empty());
+            let so = so.map_or_else(String::new, |so| format!(", {so}"));
+            let took = took.map_or_else(String::new, |took| format!(" ({took})"));
+            format!("{subject}: {}{so}{took}", done(verb))
+        }
         OperationState::Failed => {
             let reason = operation.reason.as_deref().unwrap_or("the daemon gives no reason");
-            format!("{subject}: {} failed{}: {reason}", verb.as_str(), took("after"))
+            let took = took.map_or_else(String::new, |took| format!(" after {took}"));
+            format!("{subject}: {} failed{took}: {reason}", verb.as_str())
         }
         OperationState::Running => progress(operation),
     })

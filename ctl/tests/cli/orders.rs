@@ -31,11 +31,11 @@ fn silent(out: &str) -> Ended {
 #[test]
 fn every_verb_waits_for_its_end_and_says_it_in_a_line() {
     for (verb, end) in [
-        (Verb::Start, "blog: started in 3.0s\n"),
-        (Verb::Stop, "blog: stopped in 3.0s\n"),
-        (Verb::Restart, "blog: restarted in 3.0s\n"),
-        (Verb::Reload, "blog: reloaded in 3.0s\n"),
-        (Verb::Retry, "blog: retried in 3.0s\n"),
+        (Verb::Start, "blog: started, 4 of 4 workers serving (3.0s)\n"),
+        (Verb::Stop, "blog: stopped, no worker is left (3.0s)\n"),
+        (Verb::Restart, "blog: restarted, 4 of 4 workers serving (3.0s)\n"),
+        (Verb::Reload, "blog: reloaded, 4 of 4 workers serving (3.0s)\n"),
+        (Verb::Retry, "blog: retried, 4 of 4 workers serving (3.0s)\n"),
     ] {
         let fake = ending(verb);
 
@@ -50,9 +50,9 @@ fn every_verb_waits_for_its_end_and_says_it_in_a_line() {
 #[test]
 fn a_roll_is_paused_resumed_and_undone() {
     for (verb, end) in [
-        (Verb::Pause, "blog: roll paused in 3.0s\n"),
-        (Verb::Resume, "blog: roll resumed in 3.0s\n"),
-        (Verb::Undo, "blog: roll undone in 3.0s\n"),
+        (Verb::Pause, "blog: roll paused, 4 of 4 workers serving (3.0s)\n"),
+        (Verb::Resume, "blog: roll resumed, 4 of 4 workers serving (3.0s)\n"),
+        (Verb::Undo, "blog: roll undone, 4 of 4 workers serving (3.0s)\n"),
     ] {
         let fake = ending(verb);
 
@@ -111,7 +111,7 @@ fn scale_takes_a_number_a_difference_or_bounds() {
 
         let ended = fake.scgictl(&format!("scale blog {count} --timeout 1m")).ended();
 
-        assert_eq!(ended, silent("blog: scaled in 3.0s\n"));
+        assert_eq!(ended, silent("blog: scaled, 4 of 4 workers serving (3.0s)\n"));
         assert_eq!(fake.ordered(), [format!("PUT /v1/apps/blog/workers {body}")]);
     }
 }
@@ -124,7 +124,7 @@ fn reload_without_an_app_takes_over_the_configuration() {
 
     let ended = fake.scgictl("reload").ended();
 
-    assert_eq!(ended, silent("configuration: taken over in 3.0s\n"));
+    assert_eq!(ended, silent("configuration: taken over, 2 apps changed (3.0s)\n"));
 }
 
 #[test]
@@ -138,8 +138,8 @@ fn an_order_for_all_apps_names_each_of_them() {
     assert_eq!(ended.code, Some(0));
     assert_eq!(fake.ordered(), ["POST /v1/apps/blog/reload", "POST /v1/apps/shop/reload"]);
     insta::assert_snapshot!(ended.out, @r"
-    blog: reloaded in 3.0s
-    shop: reloaded in 3.0s
+    blog: reloaded, 4 of 4 workers serving (3.0s)
+    shop: reloaded, 4 of 4 workers serving (3.0s)
     ");
 }
 
@@ -205,7 +205,7 @@ fn a_refusal_for_one_app_keeps_no_other_from_its_order() {
     let ended = fake.scgictl("stop shop blog").ended();
 
     assert_eq!(ended.code, Some(6));
-    assert_eq!(ended.out, "blog: stopped in 3.0s\n");
+    assert_eq!(ended.out, "blog: stopped, no worker is left (3.0s)\n");
     insta::assert_snapshot!(ended.err, @"error: shop: `shop` is being reloaded");
 }
 
@@ -251,10 +251,10 @@ fn verbose_tells_every_step_and_quiet_none() {
     let quiet = ending(Verb::Start).scgictl("start blog -q").ended();
 
     assert_eq!(quiet, silent(""));
-    assert_eq!(loud.out, "blog: started in 3.0s\n");
+    assert_eq!(loud.out, "blog: started, 4 of 4 workers serving (3.0s)\n");
     insta::assert_snapshot!(loud.err, @r"
     blog: start: 1 of 4 workers serving
-    blog: started in 3.0s
+    blog: started, 4 of 4 workers serving (3.0s)
     ");
 }
 
@@ -319,7 +319,7 @@ fn shutdown_is_done_when_nobody_listens_any_more() {
 
     let ended = fake.scgictl("shutdown").ended();
 
-    assert_eq!(ended, silent("scgid: ended\n"));
+    assert_eq!(ended, silent("scgid: ended, nobody listens on its socket\n"));
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn wait_for_an_operation_ends_as_it_ends() {
 
     let ended = fake.scgictl("wait op:12").ended();
 
-    assert_eq!(ended, silent("blog: scaled in 3.0s\n"));
+    assert_eq!(ended, silent("blog: scaled, 4 of 4 workers serving (3.0s)\n"));
 }
 
 #[test]

@@ -202,7 +202,11 @@ pub(crate) fn operation(id: u64, verb: Verb, app: Option<&str>) -> Operation {
 pub(crate) fn done(id: u64, verb: Verb, app: Option<&str>) -> Operation {
     Operation {
         state: OperationState::Done,
-        progress: "4 of 4 workers serving".into(),
+        progress: match verb {
+            Verb::Stop => "no worker is left".into(),
+            Verb::Apply => "2 apps changed".into(),
+            _ => "4 of 4 workers serving".into(),
+        },
         ended: Some(at(3)),
         ..operation(id, verb, app)
     }

@@ -74,8 +74,8 @@ fn progress_is_one_line_that_is_written_over() {
     insta::assert_snapshot!(spelled(&screen), @r"
     blog: start: 1 of 4 workers serving^[K
     ^[J^[1Ablog: start: 3 of 4 workers serving^[K
-    ^[J^[1Ablog: started in 3.0s^[K
-    ^[J^[1A^[Jblog: started in 3.0s
+    ^[J^[1Ablog: started, 4 of 4 workers serving (3.0s)^[K
+    ^[J^[1A^[Jblog: started, 4 of 4 workers serving (3.0s)
     ");
 }
 

@@ -15,7 +15,7 @@ use scgi_protocol::name::AppName;
 use super::{WRONG, complain, print, refuse, say};
 use crate::cli::Demo;
 use crate::config;
-use crate::demo::{DemoError, Folder, Ports, table, welcome, yaml};
+use crate::demo::{DemoError, Doors, Folder, Ports, table, welcome, yaml};
 use crate::run::{self, Run};
 use crate::shell::Shared;
 use crate::supervisor::PoolView;
@@ -38,20 +38,21 @@ struct Guide {
 /// Runs the demo, or prints its configuration.
 pub(crate) fn demo(asked: &Demo) -> ExitCode {
     match asked.print {
-        true => Ports::find(asked.port).map_or_else(
+        true => Doors::open(asked.port).map_or_else(
             |error| fail(&error),
-            |ports| print(&yaml(PRINTED_FOLDER.as_ref(), ports)),
+            |doors| print(&yaml(PRINTED_FOLDER.as_ref(), doors.ports())),
         ),
         false => stage(asked)
-            .map_or_else(|error| fail(&error), |(folder, ports)| serve(asked, &folder, ports)),
+            .map_or_else(|error| fail(&error), |(folder, doors)| serve(asked, &folder, doors)),
     }
 }
 
-fn stage(asked: &Demo) -> Result<(Folder, Ports), DemoError> {
-    Ok((Folder::make()?, Ports::find(asked.port)?))
+fn stage(asked: &Demo) -> Result<(Folder, Doors), DemoError> {
+    Ok((Folder::make()?, Doors::open(asked.port)?))
 }
 
-fn serve(asked: &Demo, folder: &Folder, ports: Ports) -> ExitCode {
+fn serve(asked: &Demo, folder: &Folder, doors: Doors) -> ExitCode {
+    let ports = doors.ports();
     let loaded = match config::load_text("demo", &yaml(folder.path(), ports)) {
         Ok(loaded) => loaded,
         Err(problems) => return refuse(&problems),
@@ -67,7 +68,9 @@ fn serve(asked: &Demo, folder: &Folder, ports: Ports) -> ExitCode {
     let failed = AtomicBool::new(false);
     let guide = Arc::new(Guide { folder: folder.path().to_owned(), ports, failed });
     let beside = Arc::clone(&guide);
-    let ran = run::run(Run { loaded, config: None }, |shared| beside.lead(shared));
+    let ran = run::run(Run { loaded, config: None, opened: doors.opened() }, |shared| {
+        beside.lead(shared)
+    });
     drop(telemetry);
     match ran {
         Err(error) => fail(&error),

@@ -1,5 +1,6 @@
 //! `scgid run`: reads the configuration, sets up the log, and hands over to the daemon.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use super::{WRONG, complain, refuse};
@@ -22,7 +23,9 @@ pub(crate) fn run(asked: &cli::Run) -> ExitCode {
             return ExitCode::from(WRONG);
         }
     };
-    let ran = run::run(Run { loaded, config: Some(file) }, |_| std::future::ready(()));
+    let ran = run::run(Run { loaded, config: Some(file), opened: BTreeMap::new() }, |_| {
+        std::future::ready(())
+    });
     drop(telemetry);
     match ran {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,6 +2,7 @@
 
 use super::raw::{App, Control, Site};
 use super::read::Shape;
+use super::slips;
 
 /// Words of other managers, spelled with `_` and in small letters, and what to write here.
 const WORDS_OF_HOME: &[(&str, &str)] = &[
@@ -78,6 +79,9 @@ const WORDS_OF_HOME: &[(&str, &str)] = &[
     ("type", "readiness is `ready: notify`, or `ready: {after: 1s}`"),
     // gunicorn
     ("bind", "write `listen: ADDRESS`"),
+    ("host", "host and port are one address: `127.0.0.1:4000`"),
+    ("port", "host and port are one address: `127.0.0.1:4000`"),
+    ("path", "a socket's path is an address: `unix:/run/scgid/APP.sock`"),
     ("graceful_timeout", "write `stop_timeout: 30s`"),
     ("raw_env", "write `env: {NAME: value}`"),
     ("worker_connections", "requests at once in one worker are `concurrency: N`"),
@@ -120,6 +124,9 @@ pub(super) fn on_key(key: &str, known: &[&str]) -> String {
     let plain = plain.strip_prefix("pm.").unwrap_or(&plain);
     if known.contains(&plain) {
         return format!("keys are in small letters with `_`: `{plain}`");
+    }
+    if let Some(bare) = slips::bare_key(key, known) {
+        return format!("write `{bare}`");
     }
     if let Some((_, remedy)) = WORDS_OF_HOME.iter().find(|(word, _)| *word == plain) {
         return (*remedy).to_owned();

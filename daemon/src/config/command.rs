@@ -4,6 +4,7 @@ use super::describe::{described, some_of};
 use super::problem::{Finding, Findings};
 use super::read::{Read, Said, entries, unwanted, wanted};
 use super::scalar::Word;
+use super::slips;
 use super::yaml::{Entry, Node, Value};
 use schemars::json_schema;
 
@@ -86,12 +87,16 @@ pub(super) struct Variables(pub(super) Vec<(Said<String>, Word)>);
 
 impl Read for Variables {
     fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        if let Some(hint) = slips::variables(node) {
+            findings.push(unwanted(node, "a mapping (`NAME: value`)").hint(hint));
+            return None;
+        }
         let variables = entries(node, findings)?;
         let read = |entry: &Entry, findings: &mut Findings| {
             let name = Said { value: entry.key.clone(), at: entry.said.clone() };
             Word::read(&entry.node, findings).map(|value| (name, value))
         };
-        Some(Self(variables.into_iter().filter_map(|entry| read(entry, findings)).collect()))
+        Some(Self(variables.iter().filter_map(|entry| read(entry, findings)).collect()))
     }
 }
 

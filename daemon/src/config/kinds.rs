@@ -1,5 +1,7 @@
 //! The values that may be written in more than one way: a number or a mapping, one or a list.
 
+use std::collections::BTreeSet;
+
 use scgi_protocol::name::{AppName, NameError};
 use schemars::{JsonSchema, json_schema};
 
@@ -8,6 +10,7 @@ use super::problem::{Finding, Findings};
 use super::raw::{App, HealthRequest, ListenAt, MetricsAt, ReadyAfter, WorkerRange};
 use super::read::{Read, Said, entries, unwanted, wanted};
 use super::scalar::{HOUR, Span, Text, Whole};
+use super::slips;
 use super::sources::Where;
 use super::yaml::{Entry, Form, Node, Value};
 
@@ -82,7 +85,13 @@ impl Read for Workers {
             Value::Map(_) => {
                 WorkerRange::read(node, findings).map(|range| Self::Range(range.into()))
             }
-            _ => Whole::read(node, findings).map(Self::Fixed),
+            _ => match slips::workers(node) {
+                Some(hint) => {
+                    findings.push(unwanted(node, "a number or `{min, max}`").hint(hint));
+                    None
+                }
+                None => Whole::read(node, findings).map(Self::Fixed),
+            },
         }
     }
 }
@@ -106,9 +115,9 @@ impl Read for Ready {
                 ReadyAfter::read(node, findings)?.after.map(|after| Self::After(after.value))
             }
             Value::Scalar { text, form: Form::Text } if text == "notify" => Some(Self::Notify),
-            Value::Scalar { text, .. } if text.starts_with(|c: char| c.is_ascii_digit()) => {
+            Value::Scalar { text, .. } => {
                 let finding = unwanted(node, "`notify` or `{after: 1s}`");
-                findings.push(finding.hint(format!("write `{{after: {text}}}`")));
+                findings.push(finding.perhaps(slips::ready(text)));
                 None
             }
             _ => wanted(node, "`notify` or `{after: 1s}`", findings),
@@ -189,7 +198,12 @@ impl Read for Metrics {
                 Some(Self::Off)
             }
             Value::Map(_) => MetricsAt::read(node, findings).map(Self::On),
-            _ => wanted(node, "`{listen: ADDRESS}` or `off`", findings),
+            Value::Scalar { text, .. } => {
+                let finding = unwanted(node, "`{listen: ADDRESS}` or `off`");
+                findings.push(finding.perhaps(slips::metrics(text)));
+                None
+            }
+            Value::List(_) => wanted(node, "`{listen: ADDRESS}` or `off`", findings),
         }
     }
 }
@@ -207,9 +221,10 @@ impl Read for Defaults {
 /// The apps by name, each still a node: what they say is read once `defaults` is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Apps {
-    /// By name, as often as it is said.
+    /// By name, each name once.
     pub(super) named: Vec<(Said<AppName>, Node)>,
-    /// Those whose name is none. What else is wrong with them is told all the same.
+    /// Those whose name is none, or stands above. What else is wrong with them is told all the
+    /// same.
     pub(super) nameless: Vec<(Where, Node)>,
 }
 
@@ -219,8 +234,12 @@ impl Read for Apps {
             return Some(Self::default());
         }
         let mut apps = Self::default();
+        let mut names = BTreeSet::new();
         for entry in entries(node, findings)? {
             match entry.key.parse() {
+                Ok(_) if !names.insert(&entry.key) => {
+                    apps.nameless.push((entry.said.clone(), entry.node.clone()));
+                }
                 Ok(value) => {
                     let name = Said { value, at: entry.said.clone() };
                     apps.named.push((name, entry.node.clone()));

@@ -5,10 +5,17 @@
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::CString;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use nix::unistd::{AccessFlags, Gid, Group, Uid, User, eaccess, getgrouplist};
+
+use crate::launch;
+use crate::spec::Resource;
+use crate::words::in_words;
+
+/// The lowest nice value there is.
+const NICE_LEAST: i32 = -20;
 
 /// A user, as the system's user database knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,10 +39,36 @@ pub(super) enum Entry {
     Hidden,
     /// A directory.
     Directory,
+    /// A device, pipe or socket.
+    Odd,
     /// A file that nobody may execute.
     File,
     /// A file that somebody may execute.
     Program,
+}
+
+/// Whether a unix socket can be made at a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It can, as far as that can be seen without doing it.
+    Free,
+    /// Something that is no socket stands there.
+    NoSocket,
+    /// This stands where a folder is wanted.
+    NoFolder(PathBuf),
+    /// Nothing may be made in this folder by this user.
+    Closed(PathBuf),
+}
+
+/// How far the limit of a resource may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ceiling {
+    /// Anywhere.
+    None,
+    /// As far as the hard limit of the user the daemon runs as.
+    User(u64),
+    /// As far as the kernel allows anybody.
+    Kernel(u64),
 }
 
 /// The machine as far as a configuration is concerned.
@@ -52,6 +85,18 @@ pub(super) trait Machine {
     fn names(&self, of: Names) -> Vec<String>;
     /// What stands at a path.
     fn entry(&self, path: &Path) -> Entry;
+    /// What would keep an executable file from running.
+    fn obstacle(&self, program: &Path) -> Option<launch::Why>;
+    /// Why a file of variables cannot be used by the launcher, in words.
+    fn env_file(&self, path: &Path) -> Result<(), String>;
+    /// Whether a unix socket can be made at a path.
+    fn room(&self, path: &Path) -> Room;
+    /// Whether this user may listen on a TCP port.
+    fn may_listen(&self, port: u16) -> bool;
+    /// How far a limit may go.
+    fn ceiling(&self, resource: Resource) -> Ceiling;
+    /// The lowest nice value that workers may have.
+    fn least_nice(&self) -> i32;
     /// Where programs are looked up: `PATH`.
     fn search_path(&self) -> String;
     /// How many processes can run at once; at least 1.
@@ -77,6 +122,7 @@ pub(super) struct Here {
     groups: Known<Option<u32>>,
     memberships: Known<Vec<u32>>,
     cores: OnceCell<u16>,
+    capabilities: OnceCell<u64>,
 }
 
 /// Answers by question.
@@ -84,6 +130,30 @@ type Known<T> = RefCell<BTreeMap<String, T>>;
 
 fn once<T: Clone>(known: &Known<T>, name: &str, ask: impl FnOnce() -> T) -> T {
     known.borrow_mut().entry(name.to_owned()).or_insert_with(ask).clone()
+}
+
+/// Bits of capabilities(7), as `/proc/self/status` shows them.
+const CAP_NET_BIND_SERVICE: u32 = 10;
+const CAP_SYS_NICE: u32 = 23;
+const CAP_SYS_RESOURCE: u32 = 24;
+
+impl Here {
+    /// Whether this process has a capability. Root in a container often lacks some.
+    fn is_capable(&self, bit: u32) -> bool {
+        let held = self.capabilities.get_or_init(|| {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+            let held = line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            // Without /proc, what is usual.
+            held.unwrap_or_else(|| if Uid::effective().is_root() { u64::MAX } else { 0 })
+        });
+        held >> bit & 1 == 1
+    }
+}
+
+/// The number that stands in a file of `/proc/sys`.
+fn kernel_says(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 impl Machine for Here {
@@ -128,11 +198,65 @@ impl Machine for Here {
     fn entry(&self, path: &Path) -> Entry {
         match std::fs::metadata(path) {
             Ok(data) if data.is_dir() => Entry::Directory,
+            Ok(data) if !data.is_file() => Entry::Odd,
             Ok(data) if data.permissions().mode() & 0o111 != 0 => Entry::Program,
             Ok(_) => Entry::File,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Entry::Hidden,
             Err(_) => Entry::Missing,
         }
+    }
+
+    fn obstacle(&self, program: &Path) -> Option<launch::Why> {
+        launch::obstacle(program)
+    }
+
+    fn env_file(&self, path: &Path) -> Result<(), String> {
+        launch::read_env_file(path).map(drop).map_err(|why| in_words(&why))
+    }
+
+    fn room(&self, path: &Path) -> Room {
+        // The link itself is what would be replaced, not what it points to.
+        if path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket()) {
+            return Room::NoSocket;
+        }
+        // What is missing on the way is made.
+        let folder = path.ancestors().skip(1).find(|folder| folder.exists());
+        match folder {
+            None => Room::Free,
+            Some(folder) if !folder.is_dir() => Room::NoFolder(folder.to_owned()),
+            Some(folder) => match eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+                Ok(()) => Room::Free,
+                Err(_) => Room::Closed(folder.to_owned()),
+            },
+        }
+    }
+
+    fn may_listen(&self, port: u16) -> bool {
+        const OPEN_FROM: &str = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+        u64::from(port) >= kernel_says(OPEN_FROM).unwrap_or(1024)
+            || self.is_capable(CAP_NET_BIND_SERVICE)
+    }
+
+    fn ceiling(&self, resource: Resource) -> Ceiling {
+        let user = launch::hard_limit(resource).filter(|_| !self.is_capable(CAP_SYS_RESOURCE));
+        match (resource, user) {
+            (_, Some(most)) => Ceiling::User(most),
+            (Resource::Nofile, None) => {
+                kernel_says("/proc/sys/fs/nr_open").map_or(Ceiling::None, Ceiling::Kernel)
+            }
+            (_, None) => Ceiling::None,
+        }
+    }
+
+    fn least_nice(&self) -> i32 {
+        if self.is_capable(CAP_SYS_NICE) {
+            return NICE_LEAST;
+        }
+        // As setpriority(2) has it: up is always allowed, down as far as the limit says.
+        let own = rustix::process::getpriority_process(None).unwrap_or(0);
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nice).current;
+        let limit = i32::try_from(limit.unwrap_or(40)).unwrap_or(40).min(40);
+        own.min(20 - limit)
     }
 
     fn search_path(&self) -> String {

@@ -5,8 +5,10 @@
 //!                └──────────── findings ─────────────┴────▶ Problems, or apps left out
 //! ```
 //!
-//! Nothing here changes anything on the machine; it looks at files, users and groups. Sockets are
-//! bound elsewhere, and whoever fails to bind one says so through [`Sources::problem`].
+//! Nothing here changes anything on the machine; it looks at files, users, groups and rights, and
+//! says beforehand what the launcher and the shell would fail at. `check`, the start and a reload
+//! all come through here, so that they cannot disagree. Sockets are bound elsewhere, and whoever
+//! fails to bind one says so through [`Sources::problem`].
 
 mod advice;
 mod bound;
@@ -25,6 +27,7 @@ mod render;
 mod scalar;
 mod schema;
 mod show;
+mod slips;
 mod sources;
 mod yaml;
 

@@ -61,6 +61,11 @@ impl Finding {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// The same with a way out, if there is one.
+    pub(super) fn perhaps(self, hint: Option<String>) -> Self {
+        Self { hint: hint.or(self.hint), ..self }
+    }
+
     /// The same with another place beside it.
     pub(super) fn beside(self, other: Spot, what: &'static str) -> Self {
         Self { other: Some((other, what)), ..self }

@@ -54,9 +54,9 @@ shape! {
         owner: Word,
         /// The group the socket belongs to (default: the daemon's own).
         group: Word,
-        /// The socket's permission bits, in quotes (default: as the umask leaves them).
+        /// The socket's permission bits, in quotes (default `"0660"`).
         mode: Mode,
-        /// Who may look: `user:NAME` or `group:NAME` (default: nobody else than root and the
+        /// Who may look: `user:NAME` or `group:NAME`, whose members count by all their groups (default: nobody else than root and the
         /// daemon's own user).
         readers: OneOrMany<Text>,
         /// Who may look and act: `user:NAME` or `group:NAME` (default: nobody else than root and
@@ -130,7 +130,8 @@ shape! {
 shape! {
     /// One listening socket.
     "`listen`" ListenAt {
-        /// `unix:/run/scgid/blog.sock`, `127.0.0.1:4000`, `[::1]:4000` or `systemd:NAME`.
+        /// `unix:/run/scgid/blog.sock`, `127.0.0.1:4000`, `[::1]:4000` or `systemd:NAME`; neither
+        /// port 0 nor an abstract socket.
         address: Endpoint,
         /// The user a unix socket belongs to (default: the daemon's own).
         owner: Word,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::advice;
 use super::problem::{Finding, Findings};
+use super::slips;
 use super::sources::Where;
 use super::yaml::{Entry, Form, Node, Value};
 
@@ -85,39 +86,40 @@ pub(super) fn shortened(text: &str) -> String {
     short
 }
 
-/// The entries of a mapping whose keys are free; what stands twice is reported and counts once.
-pub(super) fn entries<'a>(node: &'a Node, findings: &mut Findings) -> Option<Vec<&'a Entry>> {
+/// The entries of a mapping whose keys are free. What stands twice is reported and is still among
+/// them: whoever removes one of the two wants to know what is wrong with the other.
+pub(super) fn entries<'a>(node: &'a Node, findings: &mut Findings) -> Option<&'a [Entry]> {
     let Value::Map(entries) = &node.value else {
         return wanted(node, "a mapping (`key: value`)", findings);
     };
     let mut first: BTreeMap<&str, &Entry> = BTreeMap::new();
-    let mut kept = Vec::new();
     for entry in entries {
-        match first.insert(&entry.key, entry) {
-            None => kept.push(entry),
-            Some(earlier) => findings.push(
+        let earlier = first.entry(&entry.key).or_insert(entry);
+        if earlier.said != entry.said {
+            findings.push(
                 Finding::at(&entry.said, format!("`{}` stands here twice", shortened(&entry.key)))
                     .beside(earlier.said.spot, "first here")
                     .hint("remove one of the two"),
-            ),
+            );
         }
     }
-    Some(kept)
+    Some(entries)
 }
 
 /// The keys of one shape as they are taken out of a mapping.
-pub(super) struct Keys<'a>(Vec<&'a Entry>);
+pub(super) struct Keys<'a>(&'a [Entry]);
 
 impl<'a> Keys<'a> {
     /// Opens a mapping of shape `S` and reports every key that does not belong there.
     pub(super) fn open<S: Shape>(node: &'a Node, findings: &mut Findings) -> Option<Self> {
         if !matches!(node.value, Value::Map(_)) {
-            let hint = format!("the keys of {}: {}", S::WHAT, S::KEYS.join(", "));
+            let hint = slips::mapping(S::KEYS, node)
+                .unwrap_or_else(|| format!("the keys of {}: {}", S::WHAT, S::KEYS.join(", ")));
             findings.push(unwanted(node, "a mapping (`key: value`)").hint(hint));
             return None;
         }
         let entries = entries(node, findings)?;
-        for entry in &entries {
+        for entry in entries {
             if !S::KEYS.contains(&entry.key.as_str()) {
                 let message = format!("unknown key `{}`", shortened(&entry.key));
                 let hint = advice::on_key(&entry.key, S::KEYS);
@@ -127,17 +129,17 @@ impl<'a> Keys<'a> {
         Some(Self(entries))
     }
 
-    /// The value of one key; `None` if it is not said or makes no sense. A problem that has no
-    /// way out of its own gets what there is to say `about` the key.
+    /// The value of one key, the first if it stands twice; `None` if it is not said or makes no
+    /// sense. A problem that has no way out of its own gets what there is to say `about` the key.
     pub(super) fn take<T: Read>(
         &self,
         key: &str,
         about: &str,
         findings: &mut Findings,
     ) -> Option<Said<T>> {
-        let entry = self.0.iter().find(|entry| entry.key == key)?;
+        let said = self.0.iter().filter(|entry| entry.key == key);
         let mut found = Findings::default();
-        let value = Said::read(&entry.node, &mut found);
+        let values: Vec<_> = said.map(|entry| Said::read(&entry.node, &mut found)).collect();
         for finding in found {
             let explained = match finding.hint {
                 Some(_) => finding,
@@ -145,7 +147,7 @@ impl<'a> Keys<'a> {
             };
             findings.push(explained);
         }
-        value
+        values.into_iter().next().flatten()
     }
 }
 

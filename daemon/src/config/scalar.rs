@@ -10,6 +10,7 @@ use schemars::json_schema;
 use super::describe::described;
 use super::problem::{Finding, Findings};
 use super::read::{Read, shortened, unwanted, wanted};
+use super::slips;
 use super::yaml::{Form, Node, Value};
 
 /// One second, in milliseconds.
@@ -92,6 +93,11 @@ impl Read for Flag {
             Value::Scalar { form: Form::Bool, text } => {
                 Some(Self(text.eq_ignore_ascii_case("true")))
             }
+            Value::Scalar { text, .. } => {
+                let finding = unwanted(node, "`true` or `false`");
+                findings.push(finding.perhaps(slips::flag(text)));
+                None
+            }
             _ => wanted(node, "`true` or `false`", findings),
         }
     }
@@ -106,11 +112,14 @@ impl<const MIN: i64, const MAX: i64> Read for Whole<MIN, MAX> {
             Value::Scalar { form: Form::Number, text } => match text.parse::<i64>() {
                 Ok(number) if (MIN..=MAX).contains(&number) => return Some(Self(number)),
                 Ok(number) => Finding::at(&node.said, format!("must be {range}, not {number}")),
-                Err(_) => unwanted(node, &whole),
+                Err(_) => unwanted(node, &whole).perhaps(slips::whole(text)),
             },
             Value::Scalar { form: Form::Text, text } if text.trim().parse::<i64>().is_ok() => {
                 let quoted = Finding::at(&node.said, "a number in quotes is a text to YAML");
                 quoted.hint(format!("write {} without quotes", text.trim()))
+            }
+            Value::Scalar { form: Form::Text, text } => {
+                unwanted(node, &whole).perhaps(slips::whole(text))
             }
             _ => unwanted(node, &whole),
         };
@@ -130,8 +139,14 @@ impl<const MIN: u64, const MAX: u64> Read for Span<MIN, MAX> {
                     Finding::at(&node.said, format!("must be at most {}", written(MAX)))
                 }
                 Ok(span) => return Some(Self(span)),
-                Err(why) => unwanted(node, "a duration").hint(why),
+                Err(why) => {
+                    let slip = slips::duration(text, &written(MAX));
+                    unwanted(node, "a duration").hint(why).perhaps(slip)
+                }
             },
+            Value::Scalar { form: Form::Number, text } if MIN > 0 && text == "0" => {
+                Finding::at(&node.said, format!("must be at least {}", written(MIN)))
+            }
             Value::Scalar { form: Form::Number, text } => {
                 Finding::at(&node.said, format!("the unit of `{text}` is missing")).hint(format!(
                     "write `{text}s` for seconds; other units are `ms`, `m`, `h` and `d`"
@@ -171,7 +186,11 @@ impl Read for Size {
         let finding = match &node.value {
             Value::Scalar { form: Form::Number | Form::Text, text } => match size(text) {
                 Ok(bytes) => return Some(Self(bytes)),
-                Err(why) => unwanted(node, "a size").hint(why),
+                Err(why) => {
+                    // Whoever writes `GB` is told why that is no unit.
+                    let slip = slips::size(text).filter(|_| !text.ends_with(['B', 'b']));
+                    unwanted(node, "a size").hint(why).perhaps(slip)
+                }
             },
             _ => unwanted(node, "a size such as `64M`"),
         };
@@ -210,16 +229,13 @@ impl Read for Mode {
         const WHAT: &str = "permission bits in quotes, from \"0000\" to \"0777\"";
         let octal = |text: &str| u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
         let finding = match &node.value {
-            Value::Scalar { form: Form::Text, text } if (3..=4).contains(&text.len()) => {
-                match octal(text) {
-                    Some(mode) => return Some(Self(mode)),
-                    None => unwanted(node, WHAT),
-                }
-            }
+            Value::Scalar { form: Form::Text, text } => match octal(text) {
+                Some(mode) if (3..=4).contains(&text.len()) => return Some(Self(mode)),
+                Some(_) | None => unwanted(node, WHAT).hint(slips::mode(text)),
+            },
             Value::Scalar { form: Form::Number, text } => {
-                let quoted = octal(text.trim_start_matches("0o")).unwrap_or(0o660);
                 let message = "permission bits without quotes are a decimal number to YAML";
-                Finding::at(&node.said, message).hint(format!("write \"{quoted:04o}\""))
+                Finding::at(&node.said, message).hint(slips::mode(text))
             }
             _ => unwanted(node, WHAT),
         };

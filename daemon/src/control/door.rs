@@ -1,6 +1,7 @@
 //! Who may ask: known by what the kernel says of the process at the other end, never by what it
 //! says of itself.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -8,26 +9,43 @@ use axum::extract::{Request, State};
 use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::Response;
-use tokio::net::unix::UCred;
+use tokio::net::UnixStream;
 
 use super::Room;
 use super::problem::Refused;
+use crate::shell::peer_groups;
 use crate::spec::{ControlSpec, Who};
 
 /// The process at the other end, when it connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     /// Its user.
     pub(super) uid: u32,
     /// Its primary group.
     pub(super) gid: u32,
+    /// Its other groups.
+    pub(super) groups: Arc<[u32]>,
     /// Its number, for the log alone.
     pub(super) pid: Option<i32>,
 }
 
-impl From<UCred> for Peer {
-    fn from(credentials: UCred) -> Self {
-        Self { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() }
+impl Peer {
+    /// Whoever is at the other end; an error if the kernel does not say.
+    pub(super) fn of(stream: &UnixStream) -> io::Result<Self> {
+        let known = stream.peer_cred()?;
+        // A kernel that does not know them grants nothing by them.
+        let groups = peer_groups(stream).unwrap_or_default().into();
+        Ok(Self { uid: known.uid(), gid: known.gid(), groups, pid: known.pid() })
+    }
+
+    fn is_in(&self, group: u32) -> bool {
+        self.gid == group || self.groups.contains(&group)
+    }
+
+    /// All its groups, the primary one first, each once.
+    pub(super) fn all_groups(&self) -> Vec<u32> {
+        let others = self.groups.iter().copied().filter(|group| *group != self.gid);
+        std::iter::once(self.gid).chain(others).collect()
     }
 }
 
@@ -64,11 +82,11 @@ impl Door {
     }
 
     /// Refuses a peer that does not have a right.
-    pub(super) fn admit(&self, peer: Peer, right: Right) -> Result<(), Refused> {
+    pub(super) fn admit(&self, peer: &Peer, right: Right) -> Result<(), Refused> {
         if self.admits(peer, right) {
             return Ok(());
         }
-        let Peer { uid, gid, pid } = peer;
+        let Peer { uid, gid, pid, groups: _ } = *peer;
         tracing::warn!(uid, gid, pid, "control request forbidden");
         let list = match right {
             Right::Look => "control.readers",
@@ -77,7 +95,7 @@ impl Door {
         Err(Refused::forbidden(peer, list))
     }
 
-    fn admits(&self, peer: Peer, right: Right) -> bool {
+    fn admits(&self, peer: &Peer, right: Right) -> bool {
         let Self { owner, readers, writers } = self;
         if peer.uid == 0 || peer.uid == *owner || (readers.is_empty() && writers.is_empty()) {
             return true;
@@ -85,7 +103,7 @@ impl Door {
         let named = |list: &[Who]| {
             list.iter().any(|who| match *who {
                 Who::User(uid) => uid == peer.uid,
-                Who::Group(gid) => gid == peer.gid,
+                Who::Group(gid) => peer.is_in(gid),
             })
         };
         named(writers) || (right == Right::Look && named(readers))
@@ -99,7 +117,7 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Result<Response, Refused> {
-    room.facts().door.admit(peer, Right::needed_for(request.method()))?;
+    room.facts().door.admit(&peer, Right::needed_for(request.method()))?;
     Ok(next.run(request).await)
 }
 
@@ -120,7 +138,10 @@ mod tests {
 
     /// What a user and a group may do: `--`, `r-` or `rw`.
     fn rights(door: &Door, uid: u32, gid: u32) -> String {
-        let peer = Peer { uid, gid, pid: None };
+        rights_of(door, &Peer { uid, gid, groups: [].into(), pid: None })
+    }
+
+    fn rights_of(door: &Door, peer: &Peer) -> String {
         let may = |right, yes| if door.admits(peer, right) { yes } else { "-" };
         format!("{}{}", may(Right::Look, "r"), may(Right::Act, "w"))
     }
@@ -145,6 +166,16 @@ mod tests {
         assert_eq!(rights(&door, 1, 7), "r-");
         assert_eq!(rights(&door, 1, 8), "rw");
         assert_eq!(rights(&door, 1, 1), "--");
+    }
+
+    #[test]
+    fn every_group_of_a_peer_counts() {
+        let door = door(&[Who::Group(7)], &[Who::Group(8)]);
+        let with = |groups: &[u32]| Peer { uid: 1, gid: 1, groups: groups.into(), pid: None };
+
+        assert_eq!(rights_of(&door, &with(&[5, 7])), "r-");
+        assert_eq!(rights_of(&door, &with(&[8, 5])), "rw");
+        assert_eq!(rights_of(&door, &with(&[5])), "--");
     }
 
     #[test]

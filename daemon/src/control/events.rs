@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Query, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use axum::response::Response;
+use futures_util::stream::{self, Stream};
 use scgi_protocol::control::{EVENTS_MAX, Event};
 use scgi_protocol::name::AppName;
 
 use super::problem::Refused;
-use super::{Room, apps, sse};
-use crate::journal::Start;
-
-/// How many events are listed if nobody says how many.
-const LIMIT: usize = 100;
+use super::reading::{self, Extent, Passage};
+use super::{Room, apps};
+use crate::journal::{Batch, Journal, Start};
 
 /// Which events.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
@@ -46,22 +43,36 @@ pub(super) async fn events(
     Query(Which { after, app, limit }): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let journal = &room.state.journal;
-    let app = app.map(|app| subject(&room, &app)).transpose()?;
-    let start = |default| match after {
-        Some(id) => Start::After(id),
-        None => Start::Last(limit.unwrap_or(default)),
-    };
-    if sse::is_wanted(&headers) {
-        let follower = journal.follow_events(sse::resumes(&headers, start(0)), app);
-        let batches =
-            stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
-        return sse::respond(&room, batches, |event| &event.kind);
+    let about = app.map(|app| subject(&room, &app)).transpose()?;
+    reading::answer(&room, &headers, Extent { after, most: limit }, Events { about })
+}
+
+/// The events, of one app or of everything.
+struct Events {
+    about: Option<AppName>,
+}
+
+impl Passage for Events {
+    type Entry = Event;
+
+    const MOST: usize = EVENTS_MAX;
+
+    fn list(&self, journal: &Journal, start: Start, most: usize) -> Batch<Event> {
+        journal.events(start, self.about.as_ref(), most)
     }
-    let most = limit.unwrap_or(LIMIT).min(EVENTS_MAX);
-    let batch = journal.events(start(LIMIT), app.as_ref(), most);
-    let events: Vec<&Event> = batch.entries.iter().map(|event| &**event).collect();
-    Ok(Json(events).into_response())
+
+    fn follow(
+        self,
+        journal: &Journal,
+        start: Start,
+    ) -> impl Stream<Item = Batch<Event>> + Send + 'static {
+        let follower = journal.follow_events(start, self.about);
+        stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)))
+    }
+
+    fn kind(event: &Event) -> &str {
+        &event.kind
+    }
 }
 
 /// The name of an app that exists, or of one that is gone and left events behind.

@@ -2,20 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use axum::response::Response;
+use futures_util::stream::{self, Stream};
 use scgi_protocol::control::{LINES_MAX, LogLine};
 use scgi_protocol::name::AppName;
 
 use super::problem::Refused;
-use super::{Room, apps, sse};
-use crate::journal::{Batch, Start};
-
-/// How many lines are listed if nobody says how many.
-const LINES: usize = 100;
+use super::reading::{self, Extent, Passage};
+use super::{Room, apps};
+use crate::journal::{Batch, Journal, Start};
 
 /// Which lines.
 #[derive(Debug, serde::Deserialize, utoipa::IntoParams)]
@@ -45,14 +42,7 @@ pub(super) async fn all_logs(
     Query(which): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let journal = &room.state.journal;
-    if sse::is_wanted(&headers) {
-        let follower = journal.follow_all_lines(sse::resumes(&headers, which.start(0)));
-        let batches =
-            stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
-        return sse::respond(&room, batches, |line| line.stream.as_str());
-    }
-    Ok(list(&journal.all_lines(which.start(LINES), which.most())))
+    reading::answer(&room, &headers, which.extent(), AllLines)
 }
 
 /// What the workers of an app wrote, oldest first; as a stream if `text/event-stream` is accepted.
@@ -72,33 +62,66 @@ pub(super) async fn logs(
     Query(which): Query<Which>,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let journal = &room.state.journal;
-    let app = apps::known(&room.state, &name)?;
-    if sse::is_wanted(&headers) {
-        let follower = journal.follow_lines(sse::resumes(&headers, which.start(0)), app);
-        let batches =
-            stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)));
-        return sse::respond(&room, batches, |line| line.stream.as_str());
-    }
-    Ok(list(&journal.lines(which.start(LINES), &app, which.most())))
+    let of = apps::known(&room.state, &name)?;
+    reading::answer(&room, &headers, which.extent(), Lines { of })
 }
 
 impl Which {
-    /// Where reading begins; with `default` of the last lines if nothing is said.
-    fn start(&self, default: usize) -> Start {
-        match self.after {
-            Some(id) => Start::After(id),
-            None => Start::Last(self.lines.unwrap_or(default)),
-        }
-    }
-
-    /// How many lines are listed at most.
-    fn most(&self) -> usize {
-        self.lines.unwrap_or(LINES).min(LINES_MAX)
+    fn extent(&self) -> Extent {
+        Extent { after: self.after, most: self.lines }
     }
 }
 
-fn list(batch: &Batch<LogLine>) -> Response {
-    let lines: Vec<&LogLine> = batch.entries.iter().map(|line| &**line).collect();
-    Json(lines).into_response()
+/// The lines of all apps.
+struct AllLines;
+
+impl Passage for AllLines {
+    type Entry = LogLine;
+
+    const MOST: usize = LINES_MAX;
+
+    fn list(&self, journal: &Journal, start: Start, most: usize) -> Batch<LogLine> {
+        journal.all_lines(start, most)
+    }
+
+    fn follow(
+        self,
+        journal: &Journal,
+        start: Start,
+    ) -> impl Stream<Item = Batch<LogLine>> + Send + 'static {
+        let follower = journal.follow_all_lines(start);
+        stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)))
+    }
+
+    fn kind(line: &LogLine) -> &str {
+        line.stream.as_str()
+    }
+}
+
+/// The lines of one app.
+struct Lines {
+    of: AppName,
+}
+
+impl Passage for Lines {
+    type Entry = LogLine;
+
+    const MOST: usize = LINES_MAX;
+
+    fn list(&self, journal: &Journal, start: Start, most: usize) -> Batch<LogLine> {
+        journal.lines(start, &self.of, most)
+    }
+
+    fn follow(
+        self,
+        journal: &Journal,
+        start: Start,
+    ) -> impl Stream<Item = Batch<LogLine>> + Send + 'static {
+        let follower = journal.follow_lines(start, self.of);
+        stream::unfold(follower, async |mut follower| Some((follower.next().await, follower)))
+    }
+
+    fn kind(line: &LogLine) -> &str {
+        line.stream.as_str()
+    }
 }

@@ -5,7 +5,7 @@
 //! | `apps` | what the apps are doing; orders to one of them |
 //! | `site` | the daemon as a whole, its configuration, its end |
 //! | `operations` | what became of an order |
-//! | `events`, `logs` | what happened and what workers wrote; once or as it comes (`sse`) |
+//! | `events`, `logs` | what happened and what workers wrote; once or as it comes (`reading`, `sse`) |
 //! | `openapi` | all of this, for machines |
 //!
 //! `door` says who may ask, `body` what may be sent, `problem` how a refusal looks, `view`
@@ -23,17 +23,20 @@ mod openapi;
 mod operations;
 mod patient;
 mod problem;
+mod reading;
 mod serve;
 mod settings;
 mod site;
 mod sse;
 mod view;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
+use scgi_protocol::address::Address;
 use tokio::sync::{Semaphore, watch};
 
 pub use door::Door;
@@ -67,6 +70,8 @@ pub struct ControlState {
     pub clock: Clock,
     /// What the site says about the daemon itself; the loop sends the next one after an apply.
     pub facts: watch::Receiver<Arc<SiteFacts>>,
+    /// Where the sockets listen that the service manager handed over, by name.
+    pub handed_over: Arc<BTreeMap<String, Address>>,
 }
 
 /// What a site says about the daemon itself.

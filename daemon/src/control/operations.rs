@@ -88,7 +88,7 @@ pub(super) async fn accept(room: &Room, peer: Peer, asked: Asked) -> Result<Resp
     }
     let id = room.state.handle.ask(ask).await?;
     let (verb_word, app_name) = (verb.as_str(), app.as_ref().map(AppName::as_str));
-    let Peer { uid, gid: _, pid } = peer;
+    let Peer { uid, gid: _, groups: _, pid } = peer;
     tracing::info!(uid, pid, verb = verb_word, app = app_name, operation = id.0, "order accepted");
     let operation = match room.state.board.operation(id) {
         Some(posted) => view::operation(&room.state, &posted),

@@ -60,11 +60,13 @@ impl Refused {
     }
 
     /// The sender is not in the list of those who may.
-    pub(super) fn forbidden(peer: Peer, list: &str) -> Self {
-        let Peer { uid, gid, pid: _ } = peer;
-        let detail = format!("user {uid} with primary group {gid} may not do this");
+    pub(super) fn forbidden(peer: &Peer, list: &str) -> Self {
+        let groups: Vec<String> = peer.all_groups().iter().map(u32::to_string).collect();
+        let plural = if groups.len() == 1 { "group" } else { "groups" };
+        let detail =
+            format!("user {} with {plural} {} may not do this", peer.uid, groups.join(", "));
         Self::new(ProblemKind::Forbidden, detail)
-            .hint(format!("whoever runs scgid can name the user or its group in `{list}`"))
+            .hint(format!("whoever runs scgid can name the user or a group of its in `{list}`"))
     }
 
     /// What was sent makes no sense.

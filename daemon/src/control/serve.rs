@@ -1,6 +1,8 @@
 //! The connections of the control socket: few, short, and nobody's who does not hurry.
 //!
-//! A task for each. What a client does wrong ends its own connection and nothing else.
+//! A task for each. What a client does wrong ends its own connection and nothing else. What is no
+//! HTTP, or a head that is too long or too late, is answered by hyper itself with a status and no
+//! words, and never reaches a handler: it offers no place to say more.
 
 use std::error::Error;
 use std::pin::pin;
@@ -99,10 +101,10 @@ fn turn_away(stream: &UnixStream) {
 
 /// Answers one client until it leaves, does something wrong, or the daemon ends.
 async fn converse(stream: UnixStream, router: Router, closing: watch::Receiver<bool>) {
-    let Ok(credentials) = stream.peer_cred() else { return };
-    let peer = Peer::from(credentials);
+    let Ok(peer) = Peer::of(&stream) else { return };
+    let (uid, pid) = (peer.uid, peer.pid);
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(peer.clone());
         router.clone().oneshot(request.map(Body::new))
     });
     let connection = http1::Builder::new()
@@ -119,6 +121,6 @@ async fn converse(stream: UnixStream, router: Router, closing: watch::Receiver<b
     };
     if let Err(error) = ended {
         let error = &error as &dyn Error;
-        debug!(error, uid = peer.uid, pid = peer.pid, "control connection failed");
+        debug!(error, uid, pid, "control connection failed");
     }
 }

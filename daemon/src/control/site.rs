@@ -41,7 +41,7 @@ pub(super) async fn config(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let facts = room.facts();
-    facts.door.admit(peer, Right::Act)?;
+    facts.door.admit(&peer, Right::Act)?;
     let tag = etag(&facts.text);
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     if known.is_some_and(|known| is_known(&tag, known)) {

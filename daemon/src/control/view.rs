@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use scgi_protocol::address::Address;
 use scgi_protocol::control::{
     App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Roll, Trouble,
     Wish, Worker,
@@ -16,6 +17,7 @@ use super::{ControlState, Room, SiteFacts, settings};
 use crate::journal::Start;
 use crate::scoreboard::{Living, worker_state};
 use crate::shell::clock::Clock;
+use crate::spec::{ListenAt, ListenSpec};
 use crate::supervisor::{
     LifeView, Moment, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
 };
@@ -136,11 +138,20 @@ fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>
         requests: state.scoreboard.totals(name).ended,
         restarts: pool.restarts,
         since: state.clock.wall(pool.since),
-        listen: pool.spec.iter().flat_map(|spec| &spec.listen).map(|l| l.at.to_string()).collect(),
+        listen: pool.spec.iter().flat_map(|spec| &spec.listen).map(|l| place(state, l)).collect(),
         trouble: pool.trouble.as_ref().map(|trouble| told(state, name, trouble)),
         operation: pool.operation,
         roll: pool.roll.map(roll),
     }
+}
+
+/// Where one of its sockets is to be found: of one that was handed over, where that is bound.
+fn place(state: &ControlState, listen: &ListenSpec) -> String {
+    let known = match &listen.at {
+        ListenAt::Systemd(name) => state.handed_over.get(name),
+        ListenAt::Address(address) => Some(address),
+    };
+    known.map_or_else(|| listen.at.to_string(), Address::to_string)
 }
 
 /// The worker answers requests of the app, in nobody's place.

@@ -86,6 +86,8 @@ struct Kept {
 struct Lines {
     ring: Ring<Said>,
     bytes: usize,
+    /// Lines that came too fast to be written down.
+    dropped: u64,
 }
 
 /// A line and what its writer was there for, which a reader need not know.
@@ -139,6 +141,18 @@ impl Journal {
     pub fn write_line(&self, written: Written<'_>) {
         self.lock().write_line(written, self.bounds);
         self.line_news.send_modify(|turn| *turn += 1);
+    }
+
+    /// Counts a line that came too fast to be written down.
+    pub fn drop_line(&self, app: &AppName) {
+        self.lock().lines.entry(app.clone()).or_default().dropped += 1;
+    }
+
+    /// How many lines of each app came too fast to be written down; those without are left out.
+    pub fn dropped_lines(&self) -> BTreeMap<AppName, u64> {
+        let kept = self.lock();
+        let dropped = kept.lines.iter().filter(|(_, lines)| lines.dropped > 0);
+        dropped.map(|(app, lines)| (app.clone(), lines.dropped)).collect()
     }
 
     /// At most `most` events from `start` on, of one app or of everything.

@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 const MAX_BYTES: u64 = 1 << 20;
 
 /// What files say, names and values.
-pub(super) type Variables = BTreeMap<String, String>;
+pub(crate) type Variables = BTreeMap<String, String>;
 
 /// Why an environment file could not be used.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EnvFileError {
+pub(crate) enum EnvFileError {
     #[error("cannot read environment file `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("environment file `{}` is longer than {MAX_BYTES} bytes", path.display())]
@@ -29,7 +29,7 @@ pub(super) enum EnvFileError {
 
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     #[error("no `=` behind `{0}`")]
     NoEquals(String),
     #[error("write `{0}=…` without `export`")]
@@ -53,7 +53,8 @@ pub(super) fn read_all(paths: &[PathBuf]) -> Result<Variables, EnvFileError> {
     Ok(all)
 }
 
-fn read(path: &Path) -> Result<Variables, EnvFileError> {
+/// Reads one file.
+pub(crate) fn read(path: &Path) -> Result<Variables, EnvFileError> {
     let failed = |source| EnvFileError::Read { path: path.into(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;

@@ -28,9 +28,9 @@ pub(super) enum ExecError {
     Refused { program: PathBuf, why: Why },
 }
 
-/// What the kernel meant by its error number.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Why {
+/// What the kernel meant by its error number, or would mean.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Why {
     #[error("there is no such file")]
     Missing,
     #[error("it is a directory")]
@@ -112,11 +112,33 @@ fn missing(program: &Path) -> Why {
     if !program.exists() {
         return Why::Missing;
     }
-    match interpreter(program) {
-        Some(name) if name.ends_with('\r') => Why::CarriageReturn,
-        Some(name) => Why::NoInterpreter(name),
-        None => Why::NoLoader,
+    interpreter(program).map_or(Why::NoLoader, no_interpreter)
+}
+
+fn no_interpreter(name: String) -> Why {
+    if name.ends_with('\r') { Why::CarriageReturn } else { Why::NoInterpreter(name) }
+}
+
+/// What would keep the program in an executable file from running, as far as it can be seen
+/// without running it. `None`: nothing.
+pub(crate) fn obstacle(program: &Path) -> Option<Why> {
+    if is_on_noexec(program) {
+        return Some(Why::NoexecMount);
     }
+    // A relative one starts from wherever the program is run, if it is anywhere.
+    let name = interpreter(program).filter(|name| name.starts_with('/'))?;
+    match fs::metadata(&name) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(no_interpreter(name)),
+        Ok(file) if file.permissions().mode() & 0o111 == 0 => {
+            Some(Why::InterpreterNotExecutable(name))
+        }
+        // What this process may not look at the app's user may.
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn is_on_noexec(program: &Path) -> bool {
+    statvfs(program).is_ok_and(|found| found.flags().contains(FsFlags::ST_NOEXEC))
 }
 
 fn denied(program: &Path) -> Why {
@@ -128,7 +150,7 @@ fn denied(program: &Path) -> Why {
     if mode & 0o111 == 0 {
         return Why::NotExecutable(mode);
     }
-    if statvfs(program).is_ok_and(|found| found.flags().contains(FsFlags::ST_NOEXEC)) {
+    if is_on_noexec(program) {
         return Why::NoexecMount;
     }
     interpreter(program)
@@ -182,6 +204,24 @@ mod tests {
         assert_eq!(reason(&path, Errno::EACCES), Why::NotExecutable(0o644));
         assert_eq!(reason(folder.path(), Errno::EACCES), Why::Directory);
         assert!(Why::NotExecutable(0o644).to_string().contains("(mode 0644)"));
+    }
+
+    #[test]
+    fn what_would_keep_a_program_from_running_is_seen_beforehand() {
+        let seen = |text: &str| {
+            let (_folder, path) = script(0o755, text);
+            obstacle(&path)
+        };
+
+        assert_eq!(seen("#!/nonexistent -u\n"), Some(Why::NoInterpreter("/nonexistent".into())));
+        assert_eq!(seen("#!/bin/sh\r\n"), Some(Why::CarriageReturn));
+        assert_eq!(
+            seen("#!/etc/passwd\n"),
+            Some(Why::InterpreterNotExecutable("/etc/passwd".into()))
+        );
+        for runs in ["#!/bin/sh\n", "#! /usr/bin/env python3\n", "#!python\n", "\x7fELF", ""] {
+            assert_eq!(seen(runs), None, "{runs}");
+        }
     }
 
     #[test]

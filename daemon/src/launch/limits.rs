@@ -1,7 +1,7 @@
 //! Nice value, file mode creation mask and resource limits of the process that becomes the app.
 
 use nix::errno::Errno;
-use nix::sys::resource::{RLIM_INFINITY, Resource as Kernel, setrlimit};
+use nix::sys::resource::{RLIM_INFINITY, Resource as Kernel, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 
 use crate::spec::{Launch, Limit, Resource};
@@ -39,6 +39,12 @@ fn set(resource: Resource, limit: Limit) -> Result<(), LimitsError> {
         hard: shown(hard),
         source,
     })
+}
+
+/// The hard limit of this process; `None`: there is none.
+pub(crate) fn hard(resource: Resource) -> Option<u64> {
+    let (_, hard) = getrlimit(kernel(resource)).ok()?;
+    Some(hard).filter(|hard| *hard != RLIM_INFINITY)
 }
 
 fn shown(limit: Option<u64>) -> String {

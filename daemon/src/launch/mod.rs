@@ -41,6 +41,9 @@ use nix::errno::Errno;
 use scgi_protocol::birth::EXIT_TEMPORARY;
 use scgi_protocol::inherit;
 
+pub(crate) use envfile::read as read_env_file;
+pub(crate) use exec::{Why, obstacle};
+pub(crate) use limits::hard as hard_limit;
 pub use order::{LaunchOrder, OrderError};
 
 use crate::words;

@@ -26,6 +26,7 @@ use samples::Samples;
 pub use serve::{Door, Pulse, serve};
 use site::Site;
 
+use crate::journal::Journal;
 use crate::scoreboard::Scoreboard;
 use crate::shell::backlog::Queues;
 use crate::shell::board::Board;
@@ -40,6 +41,8 @@ pub struct Sources {
     pub scoreboard: Scoreboard,
     /// Who waits at the listeners.
     pub queues: Queues,
+    /// What workers wrote.
+    pub journal: Journal,
 }
 
 /// The metrics. Clones are handles of the same ones.

@@ -103,6 +103,10 @@ families! {
     BACKOFFS: Counter "scgid_backoffs_total" ["app"]
         "Pauses made before another attempt to start a worker.";
 
+    LOG_LINES_DROPPED: Counter "scgid_log_lines_dropped_total" ["app"]
+        "Lines that the app's workers wrote faster than they are written down, a thousand a second \
+         after a burst of five thousand: they are in no log.";
+
     APP_UP: Gauge "scgid_app_up" ["app"]
         "1 if the app's own workers answer, or would be started by the first request; else 0.";
     APP_WANTED: Gauge "scgid_app_wanted" ["app"]

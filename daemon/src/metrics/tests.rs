@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::*;
+use crate::journal::Journal;
 use crate::scoreboard::Living;
 use crate::shell::backlog::Inode;
 use crate::spec::{AppSpec, Launch, Restart, Roll, Sizing, Timing};
@@ -92,6 +93,7 @@ impl World {
             board: Board::default(),
             scoreboard: Scoreboard::default(),
             queues: Queues::new(),
+            journal: Journal::default(),
         };
         let started = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
         let metrics = Metrics::new(sources.clone(), started);
@@ -135,6 +137,7 @@ fn busy_world() -> World {
     idle.count_wait(Duration::from_micros(400));
     idle.count_refused(Refusal::Malformed);
     idle.count_leniency();
+    world.sources.journal.drop_line(&app("blog"));
     busy.begin(0, 1, b"GET", b"/slow");
     world.sources.scoreboard.add_saturated(&app("blog"), Duration::from_millis(1_500));
     let mut blog = pool("blog", AppState::Serving);

@@ -1,4 +1,5 @@
-//! What is told of each app: read at every scrape from the board, the scoreboard and the queues.
+//! What is told of each app: read at every scrape from the board, the scoreboard, the queues
+//! and the journal.
 //!
 //! Nothing is kept between two scrapes, so nothing can drift; nobody is asked but memory and the
 //! kernel, so a scrape works while every pool is full.
@@ -34,13 +35,14 @@ pub(super) struct Row {
     saturated: Duration,
     queue: Option<Depth>,
     tally: Tally,
+    lines_dropped: u64,
 }
 
 /// How one family is read off an app.
 type Read = fn(&Row, &mut Samples<'_>);
 
 /// The families that are told of each app, in the order of the catalogue.
-pub(super) static FAMILIES: [(&Family, Read); 27] = [
+pub(super) static FAMILIES: [(&Family, Read); 28] = [
     (&names::REQUESTS, |row, out| {
         for (code, ends) in CODES.iter().zip(row.totals.ends) {
             out.count(&[row.app(), code], ends);
@@ -102,6 +104,7 @@ pub(super) static FAMILIES: [(&Family, Read); 27] = [
     }),
     (&names::WORKER_RESTARTS, |row, out| out.count(&[row.app()], row.pool.restarts)),
     (&names::BACKOFFS, |row, out| out.count(&[row.app()], row.tally.backoffs)),
+    (&names::LOG_LINES_DROPPED, |row, out| out.count(&[row.app()], row.lines_dropped)),
     (&names::APP_UP, |row, out| out.truth(&[row.app()], is_up(&row.pool))),
     (&names::APP_WANTED, |row, out| out.truth(&[row.app()], row.pool.wish == Wish::Run)),
     (&names::APP_STATE, |row, out| out.truth(&[row.app(), row.pool.state.as_str()], true)),
@@ -117,6 +120,7 @@ pub(super) fn is_up(pool: &PoolView) -> bool {
 /// All apps as they are, by name.
 pub(super) fn rows(sources: &Sources, tallies: &Tallies) -> Vec<Row> {
     let mut queues = sources.queues.all();
+    let dropped = sources.journal.dropped_lines();
     let row = |(app, pool): (AppName, Arc<PoolView>)| Row {
         totals: sources.scoreboard.totals(&app),
         living: sources.scoreboard.living(&app).into_iter().map(|one| (one.worker, one)).collect(),
@@ -124,6 +128,7 @@ pub(super) fn rows(sources: &Sources, tallies: &Tallies) -> Vec<Row> {
         saturated: sources.scoreboard.saturated(&app),
         queue: queues.remove(&app),
         tally: tallies.app(&app),
+        lines_dropped: dropped.get(&app).copied().unwrap_or_default(),
         app,
         pool,
     };

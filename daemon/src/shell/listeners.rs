@@ -3,10 +3,14 @@
 //! The daemon alone binds them. They outlive every worker and every roll; a listener goes only
 //! when its app does, or when its app is stopped or listens elsewhere.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use nix::sys::socket::{SockaddrStorage, getsockname};
+use scgi_protocol::address::Address;
 use scgi_protocol::inherit;
 use scgi_protocol::name::AppName;
 
@@ -20,6 +24,8 @@ pub struct Listeners {
     held: BTreeMap<AppName, Vec<Held>>,
     /// What the service manager handed over, by name.
     inherited: BTreeMap<String, OwnedFd>,
+    /// What was opened before anybody knew for whom; each is given away once.
+    opened: RefCell<BTreeMap<Address, OwnedFd>>,
     /// The longest accept queue that was asked for.
     longest_queue: u16,
 }
@@ -84,6 +90,18 @@ impl Listeners {
         Self { inherited: taken.collect(), ..Self::default() }
     }
 
+    /// The same with listeners that are open already, for whoever listens at their addresses.
+    pub fn with(self, opened: BTreeMap<Address, OwnedFd>) -> Self {
+        Self { opened: opened.into(), ..self }
+    }
+
+    /// Where each socket that the service manager handed over listens, by its name. One that has
+    /// no [`Address`], such as an abstract one, is left out.
+    pub fn handed_over(&self) -> BTreeMap<String, Address> {
+        let known = self.inherited.iter();
+        known.filter_map(|(name, fd)| Some((name.clone(), bound_to(fd)?))).collect()
+    }
+
     /// Opens those listeners of `spec` that are not open yet.
     ///
     /// # Errors
@@ -107,7 +125,10 @@ impl Listeners {
             return Err(BindError::OtherApp { address: spec.at.clone(), app: other.clone() });
         }
         let (fd, file) = match &spec.at {
-            ListenAt::Address(address) => bind(address, spec.ownership, spec.backlog)?,
+            ListenAt::Address(address) => match self.opened.borrow_mut().remove(address) {
+                Some(fd) => (fd, None),
+                None => bind(address, spec.ownership, spec.backlog)?,
+            },
             ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
         Ok(Held { spec: spec.clone(), fd, file: file.map(Arc::new) })
@@ -174,13 +195,22 @@ impl Listeners {
     }
 }
 
+/// The address that a socket is bound to.
+fn bound_to(socket: &OwnedFd) -> Option<Address> {
+    let name: SockaddrStorage = getsockname(socket.as_raw_fd()).ok()?;
+    if let Some(unix) = name.as_unix_addr() {
+        return unix.path().map(|path| Address::Unix(path.to_owned()));
+    }
+    let v4 = name.as_sockaddr_in().map(|v4| SocketAddr::from(SocketAddrV4::from(*v4)));
+    let v6 = || name.as_sockaddr_in6().map(|v6| SocketAddr::from(SocketAddrV6::from(*v6)));
+    v4.or_else(v6).map(Address::Tcp)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::os::unix::net::UnixStream;
     use std::path::Path;
-
-    use scgi_protocol::address::Address;
 
     use super::*;
     use crate::config;
@@ -243,6 +273,22 @@ mod tests {
         let refused = listeners.prepare(&app("shop", &path, 0o600)).unwrap_err();
 
         assert!(refused.to_string().contains("belongs to app `blog`"), "{refused}");
+    }
+
+    #[test]
+    fn where_a_socket_listens_that_was_handed_over_is_asked_of_the_kernel() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bound = Address::Tcp(tcp.local_addr().unwrap());
+        let unix = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let inherited = [("tcp", OwnedFd::from(tcp)), ("unix", OwnedFd::from(unix))];
+        let inherited = inherited.map(|(name, fd)| (name.to_owned(), fd)).into();
+        let listeners = Listeners { inherited, ..Listeners::default() };
+
+        let known: Vec<_> = listeners.handed_over().into_values().collect();
+
+        assert_eq!(known, [bound, Address::Unix(path)]);
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub use reap::adopt_orphans;
 use reload::Read;
 use signals::{Signals, Word};
 use spawn::Surroundings;
+pub(crate) use sys::peer_groups;
 use wake::Wake;
 
 /// What the loop shares with those who look.

@@ -216,7 +216,11 @@ impl Tap {
 
     fn write(&self, line: Line<'_>) -> Verdict {
         let now = self.clock.now();
-        let Some(dropped_before) = lock(&self.rate).admit(now) else { return Verdict::Drop };
+        let admitted = lock(&self.rate).admit(now);
+        let Some(dropped_before) = admitted else {
+            self.journal.drop_line(&self.about.app);
+            return Verdict::Drop;
+        };
         let text = String::from_utf8_lossy(line.bytes).into_owned();
         let About { app, seat, generation, .. } = &self.about;
         let stream = self.stream.as_str();

@@ -31,11 +31,17 @@ pub(super) struct Read {
 /// What a site says about the daemon itself.
 pub fn facts(site: &Site, config: Option<&Path>, text: String) -> Arc<SiteFacts> {
     Arc::new(SiteFacts {
-        config: config.map(|path| path.display().to_string()),
+        config: config.map(whole),
         text,
         metrics: site.metrics.as_ref().map(|metrics| metrics.listen.to_string()),
         door: Door::new(nix::unistd::geteuid().as_raw(), &site.control),
     })
+}
+
+/// The path of a file as it is found from anywhere.
+fn whole(path: &Path) -> String {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.display().to_string()
 }
 
 /// The text of a configuration: the file, and after it each one it includes.

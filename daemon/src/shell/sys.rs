@@ -1,11 +1,11 @@
-//! The two things the daemon needs of the kernel and the reactor that no safe interface offers.
+//! The three things the daemon needs of the kernel and the reactor that no safe interface offers.
 //!
 //! One of the few files of the house that lift the ban on `unsafe`.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use nix::libc;
+use nix::libc::{self, gid_t, socklen_t};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -35,7 +35,7 @@ pub(super) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
 #[expect(unsafe_code, reason = "no safe wrapper of this socket option exists")]
 pub(super) fn defer_accept(listener: impl AsFd) -> io::Result<()> {
     let seconds = DEFER_SECONDS;
-    let length = libc::socklen_t::try_from(size_of_val(&seconds)).expect("an int is small");
+    let length = socklen_t::try_from(size_of_val(&seconds)).expect("an int is small");
     // SAFETY: the descriptor is borrowed and so open during the call; the kernel reads `length`
     // bytes from a live local of exactly that size, and keeps no reference to it.
     let result = unsafe {
@@ -48,4 +48,68 @@ pub(super) fn defer_accept(listener: impl AsFd) -> io::Result<()> {
         )
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// All groups beside the primary one of the process at the other end of a unix socket, as they
+/// were when it connected (`SO_PEERGROUPS`, since Linux 4.13). Unlike `/proc`, the kernel's answer
+/// needs no pid, which may be another process's by now.
+///
+/// # Errors
+///
+/// What getsockopt(2) says.
+pub(crate) fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
+    let mut groups: Vec<gid_t> = vec![0; 32];
+    loop {
+        let room = size_of_val(groups.as_slice());
+        let mut length = socklen_t::try_from(room).expect("a process has at most 65536 groups");
+        // SAFETY: the descriptor is borrowed and so open during the call; the kernel writes at most
+        // `length` bytes, which is exactly the size of the live, initialised elements of `groups`,
+        // and the length into a live local; any bits are a valid `gid_t`; it keeps no reference.
+        #[expect(unsafe_code, reason = "no safe wrapper of this socket option exists")]
+        let result = unsafe {
+            libc::getsockopt(
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut length,
+            )
+        };
+        let needed = usize::try_from(length).unwrap_or(0) / size_of::<gid_t>();
+        if result == 0 {
+            groups.truncate(needed);
+            return Ok(groups);
+        }
+        let error = io::Error::last_os_error();
+        // Too little room; the length says how much is needed, and grows at every turn.
+        if error.raw_os_error() != Some(libc::ERANGE) || needed <= groups.len() {
+            return Err(error);
+        }
+        groups.resize(needed, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_groups_of_a_peer_are_those_the_kernel_knows() {
+        let (here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+
+        let mut groups = peer_groups(&here).unwrap();
+
+        let mut own: Vec<u32> =
+            nix::unistd::getgroups().unwrap().into_iter().map(nix::unistd::Gid::as_raw).collect();
+        groups.sort_unstable();
+        own.sort_unstable();
+        assert_eq!(groups, own);
+    }
+
+    #[test]
+    fn what_has_no_peer_has_no_groups() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+
+        assert!(peer_groups(&listener).is_err());
+    }
 }

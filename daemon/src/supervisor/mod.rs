@@ -312,7 +312,12 @@ impl Supervisor {
                 let waits_for = BTreeSet::from([app.clone()]);
                 let operation = Operation::new(id, what.verb(), Some(app.clone()), waits_for, now);
                 self.begin(operation, out);
-                self.tell(Some(app), |pool| pool.ordered(what, out))
+                let mut remark = None;
+                let touched = self.tell(Some(app), |pool| remark = pool.ordered(what, out));
+                if let Some(begun) = self.operations.get_mut(&id) {
+                    begun.remark(remark);
+                }
+                touched
             }
             Order::Shutdown => {
                 let again = std::mem::replace(&mut self.shutdown, true);
@@ -376,7 +381,7 @@ impl Supervisor {
             let next = ended.iter().find_map(|other| operation.begin_after(*other));
             let (Some(what), Some(app)) = (next, operation.app.clone()) else { continue };
             match self.pools.get_mut(&app) {
-                Some(pool) if pool.can_open(what) => pool.ordered(what, out),
+                Some(pool) if pool.can_open(what) => operation.remark(pool.ordered(what, out)),
                 Some(_) => operation.give_up(format!(
                     "the listeners of the latest generation were closed meanwhile; `scgictl {} {app}` \
                      opens them again",
@@ -410,7 +415,7 @@ impl Supervisor {
             self.changed.operations.push(operation.view(&verdict, now));
             let failure = match verdict {
                 Verdict::Running(_) => continue,
-                Verdict::Done => None,
+                Verdict::Done(_) => None,
                 Verdict::Failed(why) => Some(why),
             };
             let Operation { verb, app, .. } = operation.clone();

@@ -10,6 +10,9 @@ use super::moment::Moment;
 use super::pool::Pool;
 use super::view::OperationView;
 
+/// What is left of an app that left.
+const NOBODY: &str = "no worker is left";
+
 /// One command under way.
 #[derive(Clone, Debug)]
 pub(super) struct Operation {
@@ -24,6 +27,8 @@ pub(super) struct Operation {
     apps: usize,
     /// What the last pool that was looked at said.
     progress: String,
+    /// Why what was asked for is not quite what comes of it.
+    remark: Option<String>,
     /// What went wrong with apps it no longer waits for.
     failures: Vec<String>,
     /// The operation that has to end before this one begins, and with what it does.
@@ -33,8 +38,11 @@ pub(super) struct Operation {
 /// How an operation stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// Under way, and how far.
     Running(String),
-    Done,
+    /// As it was asked to be, and what that is.
+    Done(String),
+    /// Not so, and why.
     Failed(String),
 }
 
@@ -47,7 +55,13 @@ impl Operation {
         since: Moment,
     ) -> Self {
         let (apps, progress, failures) = (waits_for.len(), String::new(), Vec::new());
-        Self { id, verb, app, since, waits_for, apps, progress, failures, after: None }
+        let (remark, after) = (None, None);
+        Self { id, verb, app, since, waits_for, apps, progress, remark, failures, after }
+    }
+
+    /// It ends with `remark`, if there is one.
+    pub(super) fn remark(&mut self, remark: Option<String>) {
+        self.remark = remark;
     }
 
     /// It fails in the end, whatever becomes of the apps it waits for.
@@ -97,7 +111,7 @@ impl Operation {
                     self.progress = text;
                     continue;
                 }
-                Verdict::Done => {}
+                Verdict::Done(text) => self.progress = text,
                 Verdict::Failed(why) if self.app.is_some() => self.failures.push(why),
                 Verdict::Failed(why) => self.failures.push(format!("{app}: {why}")),
             }
@@ -106,7 +120,7 @@ impl Operation {
         match (self.waits_for.is_empty(), self.failures.is_empty()) {
             (false, _) => Verdict::Running(self.progress()),
             (true, true) if self.verb == Verb::Shutdown => Verdict::Running("leaving".to_owned()),
-            (true, true) => Verdict::Done,
+            (true, true) => Verdict::Done(self.end()),
             (true, false) => Verdict::Failed(self.failures.join("; ")),
         }
     }
@@ -119,10 +133,21 @@ impl Operation {
         }
     }
 
+    /// What came of it.
+    fn end(&self) -> String {
+        let so = match (&self.app, self.apps) {
+            (Some(_), _) => self.progress.clone(),
+            (None, 0) => "no app had to change".to_owned(),
+            (None, 1) => "1 app changed".to_owned(),
+            (None, apps) => format!("{apps} apps changed"),
+        };
+        self.remark.as_ref().map_or_else(|| so.clone(), |remark| format!("{so}; {remark}"))
+    }
+
     fn judge_one(&self, pool: Option<&Pool>) -> Verdict {
         let Some(pool) = pool else {
             return match self.verb {
-                Verb::Stop | Verb::Apply | Verb::Shutdown => Verdict::Done,
+                Verb::Stop | Verb::Apply | Verb::Shutdown => Verdict::Done(NOBODY.to_owned()),
                 Verb::Start
                 | Verb::Restart
                 | Verb::Reload
@@ -139,12 +164,12 @@ impl Operation {
         let leaving = self.verb == Verb::Stop || self.verb == Verb::Shutdown || pool.removed;
         if leaving {
             return match pool.workers.len() {
-                0 => Verdict::Done,
+                0 => Verdict::Done(NOBODY.to_owned()),
                 _ => Verdict::Running(pool.progress()),
             };
         }
         if matches!(self.verb, Verb::Pause | Verb::Resume) {
-            return Verdict::Done;
+            return Verdict::Done(pool.progress());
         }
         if self.verb == Verb::Undo && pool.latest.undone {
             return Verdict::Running(pool.progress());
@@ -153,7 +178,10 @@ impl Operation {
             return Verdict::Failed(why_out(pool));
         }
         match (pool.is_settled(), pool.wish, self.verb) {
-            (_, Wish::Stop, Verb::Apply) | (true, _, _) => Verdict::Done,
+            (true, _, _) => Verdict::Done(self.settled(pool)),
+            (_, Wish::Stop, Verb::Apply | Verb::Scale) => {
+                Verdict::Done("stopped until it is started".to_owned())
+            }
             (_, Wish::Stop, _) => Verdict::Failed("the app was stopped meanwhile".to_owned()),
             (false, Wish::Run, _) => Verdict::Running(pool.progress()),
         }
@@ -176,11 +204,24 @@ impl Operation {
         self.after.take_if(|(before, _)| *before == other).map(|(_, what)| what)
     }
 
+    /// What a pool is that has come to rest.
+    fn settled(&self, pool: &Pool) -> String {
+        let serving = match pool.wanted_seats() {
+            0 => "no worker until somebody asks".to_owned(),
+            _ => pool.progress(),
+        };
+        let bounds = pool.bounds();
+        if self.verb == Verb::Scale && !bounds.is_fixed() {
+            return format!("{serving}, {} to {} allowed", bounds.min, bounds.max);
+        }
+        serving
+    }
+
     /// What it shows of itself.
     pub(super) fn view(&self, verdict: &Verdict, now: Moment) -> OperationView {
         let (state, progress, reason) = match verdict {
             Verdict::Running(progress) => (OperationState::Running, progress.clone(), None),
-            Verdict::Done => (OperationState::Done, "done".to_owned(), None),
+            Verdict::Done(end) => (OperationState::Done, end.clone(), None),
             Verdict::Failed(why) => {
                 (OperationState::Failed, "failed".to_owned(), Some(why.clone()))
             }

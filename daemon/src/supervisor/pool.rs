@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use scgi_protocol::birth::EXIT_NEVER_AGAIN;
-use scgi_protocol::control::{AppState, Scale, Wish};
+use scgi_protocol::control::{AppState, Wish};
 use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 
 use super::action::{Action, Role};
@@ -199,8 +199,8 @@ impl Pool {
         !order.needs_listeners() || open()
     }
 
-    /// An operator asked for something.
-    pub(super) fn ordered(&mut self, order: AppOrder, out: &mut Vec<Action>) {
+    /// An operator asked for something. Says what of it cannot be.
+    pub(super) fn ordered(&mut self, order: AppOrder, out: &mut Vec<Action>) -> Option<String> {
         if order.needs_listeners() {
             self.opened(&Arc::clone(&self.latest.spec));
         }
@@ -220,27 +220,14 @@ impl Pool {
             AppOrder::Pause => self.pause(true, out),
             AppOrder::Resume => self.pause(false, out),
             AppOrder::Undo => self.undo(out),
-            AppOrder::Scale(scale) => self.scale(scale),
-        }
-    }
-
-    fn scale(&mut self, scale: Scale) {
-        let now = self.bounds();
-        let exactly = |n: i32| {
-            let n = n.clamp(1, Sizing::MOST.into());
-            let n = u16::try_from(n).expect("it was clamped to the most");
-            (n, n)
-        };
-        let (min, max) = match scale {
-            Scale::To(count) => exactly(count.into()),
-            Scale::By(more) => exactly(i32::from(self.demand.target()).saturating_add(more)),
-            Scale::Range { min, max } => {
-                let max = max.unwrap_or(now.max).clamp(1, Sizing::MOST);
-                (min.unwrap_or(now.min).min(max), max)
+            AppOrder::Scale(scale) => {
+                let (bounds, remark) = self.demand.scaled(scale, self.bounds());
+                self.scaled = Some(bounds);
+                self.demand.keep_within(self.bounds());
+                return remark;
             }
-        };
-        self.scaled = Some((min, max));
-        self.demand.keep_within(self.bounds());
+        }
+        None
     }
 
     /// A worker's process exists.

@@ -7,8 +7,11 @@
 
 use std::time::Duration;
 
+use scgi_protocol::control::Scale;
+
 use super::event::Load;
 use super::moment::Moment;
+use crate::spec::Sizing;
 
 /// How often a pool that is busy is looked at.
 pub(super) const LOOK: Duration = Duration::from_millis(100);
@@ -36,6 +39,15 @@ impl Bounds {
     pub(super) fn is_fixed(&self) -> bool {
         self.min == self.max
     }
+}
+
+/// A fixed number of workers, and why it is not the one that was `asked` for.
+fn exactly(wanted: i32, asked: &str) -> ((u16, u16), Option<String>) {
+    let count = wanted.clamp(1, Sizing::MOST.into());
+    let end = if count > wanted { "least" } else { "most" };
+    let remark = (count != wanted).then(|| format!("asked for {asked}, and {count} is the {end}"));
+    let count = u16::try_from(count).expect("it was clamped to the most");
+    ((count, count), remark)
 }
 
 /// How many workers are wanted.
@@ -75,6 +87,28 @@ impl Demand {
     /// Keeps within bounds that may have changed.
     pub(super) fn keep_within(&mut self, bounds: Bounds) {
         self.target = self.target.clamp(bounds.min, bounds.max);
+    }
+
+    /// The least and the most after a `scale`, and in words what of it cannot be. `now` is what
+    /// they are before it.
+    pub(super) fn scaled(&self, scale: Scale, now: Bounds) -> ((u16, u16), Option<String>) {
+        match scale {
+            Scale::To(count) => exactly(count.into(), &count.to_string()),
+            Scale::By(more) => {
+                let how = if more < 0 { "fewer" } else { "more" };
+                let asked = format!("{} {how} than {}", more.unsigned_abs(), self.target);
+                exactly(i32::from(self.target).saturating_add(more), &asked)
+            }
+            Scale::Range { min, max } => {
+                let max = max.unwrap_or(now.max).clamp(1, Sizing::MOST);
+                let asked = min.unwrap_or(now.min);
+                let remark = (asked > max).then(|| match min {
+                    Some(_) => format!("asked for `min` {asked}, and `max` is {max}"),
+                    None => format!("`min` was {asked}, and is {max} with it"),
+                });
+                ((asked.min(max), max), remark)
+            }
+        }
     }
 
     /// Learns from a look at the pool; `starting` workers are on their way.
@@ -184,6 +218,29 @@ mod tests {
             demand.learn(load, *starting, BOUNDS, Moment::START);
         }
         demand
+    }
+
+    #[test]
+    fn a_scale_beyond_what_can_be_is_cut_and_says_so() {
+        let bounds = Bounds { min: 2, max: 4, ..BOUNDS };
+        let demand = Demand::new(bounds);
+        let range = |min, max| Scale::Range { min, max };
+        let scaled = |scale| demand.scaled(scale, bounds);
+        let cut = |min, max, why: &str| ((min, max), Some(why.to_owned()));
+
+        assert_eq!(scaled(Scale::To(7)), ((7, 7), None));
+        assert_eq!(scaled(Scale::By(-1)), ((1, 1), None));
+        assert_eq!(
+            scaled(Scale::By(-5)),
+            cut(1, 1, "asked for 5 fewer than 2, and 1 is the least")
+        );
+        assert_eq!(
+            scaled(Scale::By(2000)),
+            cut(1024, 1024, "asked for 2000 more than 2, and 1024 is the most")
+        );
+        assert_eq!(scaled(range(Some(0), None)), ((0, 4), None));
+        assert_eq!(scaled(range(Some(9), None)), cut(4, 4, "asked for `min` 9, and `max` is 4"));
+        assert_eq!(scaled(range(None, Some(1))), cut(1, 1, "`min` was 2, and is 1 with it"));
     }
 
     #[test]

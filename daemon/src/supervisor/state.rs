@@ -41,7 +41,7 @@ impl Pool {
         }
     }
 
-    fn wanted_seats(&self) -> usize {
+    pub(super) fn wanted_seats(&self) -> usize {
         self.demand.target().into()
     }
 

@@ -172,7 +172,8 @@ pub struct App {
     pub restarts: u64,
     /// Since when it has been in this state.
     pub since: Timestamp,
-    /// Where it listens.
+    /// Where it listens: `unix:PATH` or `IP:PORT`. A socket of the service manager stands here
+    /// under its real address, or as `systemd:NAME` if it has none that can be connected to.
     pub listen: Vec<String>,
     /// What is wrong, if something is.
     pub trouble: Option<Trouble>,

@@ -78,7 +78,9 @@ pub struct Operation {
     pub app: Option<AppName>,
     /// Whether it has ended, and how.
     pub state: OperationState,
-    /// How far it is, in words: `2 of 4 workers serving`.
+    /// How far it is, in words: `2 of 4 workers serving`; once it is done, what came of it, and
+    /// what of it could not be: `1 of 1 workers serving; asked for 5 fewer than 4, and 1 is the
+    /// least`.
     pub progress: String,
     /// When it was accepted.
     pub since: Timestamp,

@@ -102,12 +102,12 @@ fn shared() -> Finding {
 }
 
 /// Whether two sockets cannot both be bound. Version 6 sockets take no version 4 connections, so
-/// `0.0.0.0:80` and `[::]:80` may stand beside each other; port 0 is another one every time.
+/// `0.0.0.0:80` and `[::]:80` may stand beside each other.
 fn meet(one: &ListenAt, other: &ListenAt) -> bool {
     let (ListenAt::Address(Address::Tcp(a)), ListenAt::Address(Address::Tcp(b))) = (one, other)
     else {
         return one == other;
     };
     let overlap = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() == b.port() && a.port() != 0 && a.is_ipv4() == b.is_ipv4() && overlap
+    a.port() == b.port() && a.is_ipv4() == b.is_ipv4() && overlap
 }

@@ -90,6 +90,15 @@ fn unknown(said: &Said<Word>, of: Names, context: &Context<'_>) -> Finding {
     };
     let name = &said.value.0;
     let all = context.machine.names(of);
+    if let Some((user, group)) = name.split_once(':').filter(|_| of == Names::Users) {
+        let finding = Finding::at(&said.at, format!("`{name}` is a user and a group"));
+        return finding.hint(format!("write `user: {user}` and `group: {group}`")).of_app();
+    }
+    if of == Names::Groups && name.contains([',', ' ']) {
+        let each: Vec<&str> = name.split([',', ' ']).filter(|part| !part.is_empty()).collect();
+        let finding = Finding::at(&said.at, format!("`{name}` is more than one name"));
+        return finding.hint(format!("write `groups: [{}]`", each.join(", "))).of_app();
+    }
     let hint = match advice::nearest(name, all.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("`{tool} {name}` makes it"),

@@ -13,6 +13,7 @@ use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::Text;
+use crate::config::slips;
 use crate::spec::Launch;
 
 /// How the workers of one app are started.
@@ -28,6 +29,7 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
     let identity = identity::identity(raw, context);
     let mount = optional(raw.mount.as_ref(), |said| mount(said, context));
     let limits = limits::limits(raw.limits.as_ref(), context);
+    let nice = optional(raw.nice.as_ref(), |said| limits::nice(said, context));
     let ((program, called), arguments) = run?;
     Some(Launch {
         program,
@@ -38,8 +40,8 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
         clear_env: raw.clear_env.as_ref().is_none_or(|said| said.value.0),
         identity: identity?,
         umask: raw.umask.as_ref().map(|said| said.value.0),
-        nice: raw.nice.as_ref().map(|said| said.value.to()),
-        limits,
+        nice: nice?,
+        limits: limits?,
         mount: mount?,
     })
 }
@@ -49,13 +51,17 @@ fn directory(said: &Said<Text>, context: &mut Context<'_>) -> Option<PathBuf> {
     let shown = path.display();
     let finding = match context.machine.entry(&path) {
         Entry::Directory => return Some(path),
-        Entry::Missing => Finding::at(&said.at, format!("there is no directory `{shown}`"))
-            .hint(format!("`mkdir -p {shown}` makes it")),
+        Entry::Missing => {
+            let slip = slips::path(&said.value.0).map(str::to_owned);
+            Finding::at(&said.at, format!("there is no directory `{shown}`"))
+                .hint(format!("`mkdir -p {shown}` makes it"))
+                .perhaps(slip)
+        }
         Entry::Hidden => {
             Finding::at(&said.at, format!("`{shown}` may not be looked at by this user"))
                 .hint("run scgid as a user who may, or open the folders above it")
         }
-        Entry::File | Entry::Program => {
+        Entry::File | Entry::Program | Entry::Odd => {
             Finding::at(&said.at, format!("`{shown}` is a file, not a directory"))
                 .hint("name the folder it is in")
         }
@@ -69,12 +75,18 @@ fn files(said: Option<&Said<OneOrMany<Text>>>, context: &mut Context<'_>) -> Opt
         let path = context.sources.absolute(&said.value.0, &said.at);
         let shown = path.display();
         let what = match context.machine.entry(&path) {
-            Entry::File | Entry::Program => return Some(path),
+            Entry::File | Entry::Program => match context.machine.env_file(&path) {
+                Ok(()) => return Some(path),
+                Err(why) => why,
+            },
+            Entry::Odd => format!("`{shown}` is a device, pipe or socket, not a file of variables"),
             Entry::Missing => format!("there is no file `{shown}`"),
             Entry::Hidden => format!("`{shown}` may not be looked at by this user"),
             Entry::Directory => format!("`{shown}` is a directory, not a file of variables"),
         };
-        context.refuse(Finding::at(&said.at, what).hint("one `NAME=value` on each line").of_app())
+        let slip = slips::path(&said.value.0).map(str::to_owned);
+        let finding = Finding::at(&said.at, what).hint("it has one `NAME=value` on each line");
+        context.refuse(finding.perhaps(slip).of_app())
     };
     let found: Vec<Option<PathBuf>> = all.iter().map(&mut file).collect();
     found.into_iter().collect()
@@ -107,6 +119,14 @@ fn mount(said: &Said<Text>, context: &mut Context<'_>) -> Option<String> {
         let message = format!("a mount has no `{}`", wrong.escape_default());
         let hint = "write the path as it reaches the app: decoded, of ASCII letters without spaces";
         return context.refuse(Finding::at(&said.at, message).hint(hint));
+    }
+    if let Some((_, rest)) = text.split_once("://") {
+        let path = rest.split_once('/').map_or("", |(_, path)| path);
+        let finding = Finding::at(&said.at, format!("`{text}` is a URL; a mount is its path"));
+        return context.refuse(finding.hint(match path.trim_end_matches('/') {
+            "" => "remove the key: this one is at the top".to_owned(),
+            path => format!("write `/{path}`"),
+        }));
     }
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let clean = format!("/{}", parts.join("/"));

@@ -7,10 +7,12 @@ use scgi_protocol::birth::LISTENERS_MAX;
 
 use super::{Context, clash::Clashes, identity, optional};
 use crate::config::kinds::{Endpoint, Listen};
+use crate::config::machine::Room;
 use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::{Mode, Word};
+use crate::config::slips;
 use crate::config::sources::Where;
 use crate::spec::{ListenAt, ListenSpec, Ownership};
 
@@ -74,19 +76,83 @@ fn place(said: &Said<Endpoint>, context: &mut Context<'_>) -> Option<ListenAt> {
     Some(ListenAt::Systemd(name.to_owned()))
 }
 
-/// An address to listen on; a relative path starts from the file's folder.
+/// An address to listen on, which people can find and where there is room; a relative path starts
+/// from the file's folder.
 pub(super) fn address(said: &Said<Endpoint>, context: &mut Context<'_>) -> Option<Address> {
     let text = &said.value.0;
-    let parsed = match text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-        Some(path) => unix(context.sources.absolute(path, &said.at)),
-        None => text.parse(),
+    let parsed = match text.strip_prefix("unix:") {
+        Some(name) if name.starts_with('@') => return context.refuse(no_abstract(said, name)),
+        Some(path) if slips::path(path).is_some() => {
+            let finding = Finding::at(&said.at, format!("`{path}` is what a shell would read"));
+            return context.refuse(finding.perhaps(slips::path(path).map(str::to_owned)));
+        }
+        Some(path) if path.ends_with('/') => return context.refuse(no_name(said, path)),
+        Some(path) if !path.is_empty() => unix(context.sources.absolute(path, &said.at)),
+        _ => text.parse(),
     };
     let wrong = |why: AddressError| match text.split_once("://") {
         Some((_, rest)) => Finding::at(&said.at, format!("`{text}` is a URL, not an address"))
             .hint(format!("write `{rest}`")),
-        None => Finding::at(&said.at, why.to_string()).hint(spelled(&why)),
+        None => {
+            let slip = match why {
+                AddressError::NotAnAddress(_) => slips::address(text),
+                _ if text.to_lowercase().starts_with("unix:") => slips::address(text),
+                _ => None,
+            };
+            Finding::at(&said.at, why.to_string()).hint(spelled(&why)).perhaps(slip)
+        }
     };
-    parsed.map_err(|why| context.findings.push(wrong(why))).ok()
+    match parsed {
+        Ok(Address::Tcp(at)) if at.port() == 0 => context.refuse(no_port(said)),
+        Err(AddressError::BarePort(_, 0)) => context.refuse(no_port(said)),
+        Ok(address) => room(&address, &said.at, context).map(|()| address),
+        Err(why) => context.refuse(wrong(why)),
+    }
+}
+
+/// Whether somebody can listen there, as far as that is seen without doing it.
+fn room(address: &Address, at: &Where, context: &mut Context<'_>) -> Option<()> {
+    let finding = match address {
+        Address::Tcp(tcp) if context.machine.may_listen(tcp.port()) => return Some(()),
+        Address::Tcp(tcp) => {
+            Finding::at(at, format!("this user may not listen on port {}", tcp.port()))
+                .hint("choose a port from 1024 on, or run scgid as root")
+        }
+        Address::Unix(path) => match context.machine.room(path) {
+            Room::Free => return Some(()),
+            Room::NoSocket => {
+                Finding::at(at, format!("`{}` exists and is no socket", path.display()))
+                    .hint("choose another path, or remove it")
+            }
+            Room::NoFolder(other) => {
+                Finding::at(at, format!("`{}` is no directory", other.display()))
+                    .hint("choose a path below a directory")
+            }
+            Room::Closed(folder) => {
+                let message = format!("this user may make nothing in `{}`", folder.display());
+                Finding::at(at, message).hint("choose another path, or run scgid as root")
+            }
+        },
+    };
+    context.refuse(finding.of_app())
+}
+
+fn no_abstract(said: &Said<Endpoint>, name: &str) -> Finding {
+    let message = "an abstract socket has no owner and no mode: whoever is on this machine could \
+                   connect, and web servers cannot";
+    let named = name.trim_start_matches('@');
+    let hint = format!("write a path, such as `unix:/run/scgid/{named}`");
+    Finding::at(&said.at, message).hint(hint)
+}
+
+fn no_name(said: &Said<Endpoint>, path: &str) -> Finding {
+    Finding::at(&said.at, format!("`{path}` is a directory; a socket has a name in it"))
+        .hint(format!("write `unix:{path}APP.sock`"))
+}
+
+fn no_port(said: &Said<Endpoint>) -> Finding {
+    Finding::at(&said.at, "port 0 is another port at every start, where nobody would find it")
+        .hint("write a port, such as `127.0.0.1:4000`")
 }
 
 /// The address of a whole path.

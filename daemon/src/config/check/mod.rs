@@ -94,7 +94,7 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
     }
     for (at, node) in &written.nameless {
         // The site is refused for its name already; whoever mends that wants to know the rest.
-        let name = "nameless".parse().expect("a word of small letters is a name");
+        let name = "app".parse().expect("a word of small letters is a name");
         one(&name, at, node, &mut clash::Clashes::default(), context);
     }
     clashes.report(&mut context.findings);

@@ -7,6 +7,7 @@ use crate::config::raw::{self, WorkerRange};
 use crate::config::read::Said;
 use crate::config::scalar::Text;
 use crate::config::show;
+use crate::config::slips;
 use crate::config::sources::Where;
 use crate::spec::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};
 
@@ -68,7 +69,8 @@ fn signal(said: &Said<Text>, context: &mut Context<'_>) -> Option<StopSignal> {
         let all: Vec<&str> = StopSignal::ALL.iter().map(|signal| signal.as_str()).collect();
         let finding =
             Finding::at(&said.at, format!("`{text}` is no signal that asks a worker to leave"));
-        context.refuse(finding.hint(format!("one of {}", all.join(", "))))
+        let hint = slips::signal(text).unwrap_or_else(|| format!("one of {}", all.join(", ")));
+        context.refuse(finding.hint(hint))
     })
 }
 

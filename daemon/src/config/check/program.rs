@@ -7,6 +7,8 @@ use crate::config::machine::Entry;
 use crate::config::problem::Finding;
 use crate::config::read::Said;
 use crate::config::scalar::{Text, Word};
+use crate::config::slips;
+use crate::launch::Why;
 
 /// The file of a program, and what it is called by.
 pub(super) fn program(
@@ -23,7 +25,12 @@ pub(super) fn program(
     let file = context.sources.absolute(name, &said.at);
     let shown = file.display();
     let wrong = match context.machine.entry(&file) {
-        Entry::Program => return Some((file.clone(), shown.to_string())),
+        Entry::Program => {
+            return runs(said, file, context).map(|file| {
+                let called = file.display().to_string();
+                (file, called)
+            });
+        }
         Entry::Missing => {
             let finding = Finding::at(&said.at, format!("there is no program `{shown}`"));
             let beside =
@@ -33,7 +40,9 @@ pub(super) fn program(
                     "a relative path starts from this file's folder; write `{}`",
                     file.display()
                 )),
-                None => finding.hint("build or install it, or correct the path"),
+                None => finding
+                    .hint("build or install it, or correct the path")
+                    .perhaps(slips::program(name)),
             }
         }
         other => unusable(said, &file, other),
@@ -48,8 +57,8 @@ fn search(said: &Said<Word>, path: &str, context: &mut Context<'_>) -> Option<Pa
     let mut unfit = None;
     for file in folders().map(|folder| Path::new(folder).join(name)) {
         match context.machine.entry(&file) {
-            Entry::Program => return Some(file),
-            Entry::Missing | Entry::Directory => {}
+            Entry::Program => return runs(said, file, context),
+            Entry::Missing | Entry::Directory | Entry::Odd => {}
             other => unfit = unfit.or(Some((file, other))),
         }
     }
@@ -69,6 +78,26 @@ fn search(said: &Said<Word>, path: &str, context: &mut Context<'_>) -> Option<Pa
     context.refuse(finding.of_app())
 }
 
+/// The file if the program in it can be run.
+fn runs(said: &Said<Word>, file: PathBuf, context: &mut Context<'_>) -> Option<PathBuf> {
+    let Some(why) = context.machine.obstacle(&file) else { return Some(file) };
+    let shown = file.display();
+    let hint = match &why {
+        Why::NoInterpreter(_) => {
+            "install the interpreter, or correct the first line of the program".to_owned()
+        }
+        Why::CarriageReturn => {
+            format!("give it the line ends of Unix: `sed -i 's/\\r$//' {shown}`")
+        }
+        Why::InterpreterNotExecutable(name) => {
+            format!("`chmod +x {name}`, or correct the first line of the program")
+        }
+        _ => "put it elsewhere, or name its interpreter first".to_owned(),
+    };
+    context
+        .refuse(Finding::at(&said.at, format!("cannot run `{shown}`: {why}")).hint(hint).of_app())
+}
+
 fn unusable(said: &Said<Word>, file: &Path, entry: Entry) -> Finding {
     let shown = file.display();
     match entry {
@@ -79,6 +108,10 @@ fn unusable(said: &Said<Word>, file: &Path, entry: Entry) -> Finding {
         Entry::Hidden => {
             Finding::at(&said.at, format!("`{shown}` may not be looked at by this user"))
                 .hint("run scgid as a user who may, or open the folders above it")
+        }
+        Entry::Odd => {
+            Finding::at(&said.at, format!("`{shown}` is a device, pipe or socket, not a program"))
+                .hint("correct the path")
         }
         Entry::File | Entry::Missing | Entry::Program => {
             Finding::at(&said.at, format!("`{shown}` is not executable"))

@@ -7,9 +7,10 @@ mod texts;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::machine::{Entry, Login, Machine, Names};
+use super::machine::{Ceiling, Entry, Login, Machine, Names, Room};
 use super::{Loaded, Paint, Problems, load_text_on};
-use crate::spec::AppSpec;
+use crate::launch::Why;
+use crate::spec::{AppSpec, Resource};
 
 /// A machine that is the same everywhere.
 pub(super) struct Paper {
@@ -31,6 +32,10 @@ impl Paper {
             ("/srv/blog/bin/tool", Entry::Program),
             ("/srv/blog/blog.env", Entry::File),
             ("/root/blog", Entry::Hidden),
+            ("/dev/log", Entry::Odd),
+            ("/srv/blog/bin/unrunnable", Entry::Program),
+            ("/srv/blog/bin/dos", Entry::Program),
+            ("/srv/blog/broken.env", Entry::File),
             ("/", Entry::Directory),
         ];
         let path = |(path, entry)| (PathBuf::from(path), entry);
@@ -75,6 +80,47 @@ impl Machine for Paper {
         self.entries.get(path).copied().unwrap_or(Entry::Missing)
     }
 
+    fn obstacle(&self, program: &Path) -> Option<Why> {
+        match program.file_name()?.to_str()? {
+            "unrunnable" => Some(Why::NoInterpreter("/usr/bin/python2".to_owned())),
+            "dos" => Some(Why::CarriageReturn),
+            _ => None,
+        }
+    }
+
+    fn env_file(&self, path: &Path) -> Result<(), String> {
+        if path.ends_with("broken.env") {
+            return Err(format!("environment file `{}`, line 3: no `=`", path.display()));
+        }
+        Ok(())
+    }
+
+    fn room(&self, path: &Path) -> Room {
+        let folder = path.parent().unwrap_or(path);
+        match self.entry(path) {
+            Entry::Missing if self.entry(folder) == Entry::File => Room::NoFolder(folder.into()),
+            Entry::Missing if self.own.0 == 0 || !folder.starts_with("/run/scgid") => Room::Free,
+            Entry::Missing => Room::Closed("/run".into()),
+            _ => Room::NoSocket,
+        }
+    }
+
+    fn may_listen(&self, port: u16) -> bool {
+        self.own.0 == 0 || port >= 1024
+    }
+
+    fn ceiling(&self, resource: Resource) -> Ceiling {
+        match resource {
+            Resource::Nofile if self.own.0 == 0 => Ceiling::Kernel(1 << 20),
+            Resource::Nofile => Ceiling::User(4096),
+            _ => Ceiling::None,
+        }
+    }
+
+    fn least_nice(&self) -> i32 {
+        if self.own.0 == 0 { -20 } else { 0 }
+    }
+
     fn search_path(&self) -> String {
         "/usr/bin:/bin:/usr/bin".to_owned()
     }
@@ -94,8 +140,8 @@ pub(super) fn loaded(text: &str) -> Loaded {
 }
 
 /// What root is told of `text`, whatever kind of problem it has.
-pub(super) fn refused(text: &str) -> String {
-    let strict = read(&Paper::new(), text).and_then(Loaded::strict);
+pub(super) fn refused(text: impl AsRef<str>) -> String {
+    let strict = read(&Paper::new(), text.as_ref()).and_then(Loaded::strict);
     let problems = strict.expect_err("this is refused");
     for problem in problems.list() {
         assert!(problem.hint.is_some(), "no way out of: {}", problem.message);

@@ -35,6 +35,15 @@ macro_rules! app {
     };
 }
 
+/// A site of one app for each of the `values` that somebody may have written for `key`.
+fn slips(key: &str, values: &[&str]) -> String {
+    let app = |(index, value): (usize, &&str)| {
+        format!("  a{index}: {{{key}: {value}, listen: 127.0.0.1:{}}}\n", 4000 + index)
+    };
+    let apps: String = values.iter().enumerate().map(app).collect();
+    format!("defaults: {{run: [bin/blog]}}\napps:\n{apps}")
+}
+
 refusals! {
     // Keys.
     a_misspelt_key_gets_the_likely_one: app!("worker: 4");
@@ -73,6 +82,12 @@ apps:
   blog: {run: [bin/blog], listen: 127.0.0.1:4000}
   blog: {run: [bin/blog], listen: 127.0.0.1:4001}
 ";
+    an_app_that_stands_twice_is_told_what_else_is_wrong_with_both: "\
+apps:
+  blog: {run: [bin/blog], listen: 127.0.0.1:4000, workers: 0}
+  blog: {run: [bin/none], listen: 127.0.0.1:4000, worker: 1, nice: 1, nice: 99}
+  blog: {env: {A: 1, A: [2]}, limits: {core: {soft: 1, hard: 2, hard: x}}}
+";
     an_app_with_an_illegal_name_is_offered_a_legal_one: "apps:\n  My_Blog: {run: [bin/blog], listen: 127.0.0.1:4000}\n";
     an_app_must_say_what_runs_and_where_it_listens: "apps:\n  blog:\n    workers: 2\n";
     no_apps_point_to_init: "apps: {}\n";
@@ -110,6 +125,16 @@ apps:
   g: {run: [bin/blog], listen: tcp://127.0.0.1:80}
   h: {run: [bin/blog], listen: \"unix:\"}
   i: {run: [bin/blog], listen: {mode: \"0660\"}}
+  j: {run: [bin/blog], listen: 127.0.0.1:0}
+  k: {run: [bin/blog], listen: 0}
+  l: {run: [bin/blog], listen: unix:@blog}
+  m: {run: [bin/blog], listen: unix:/run/scgid/}
+";
+    there_must_be_room_for_a_socket: "\
+control: {socket: /srv/blog/README}
+apps:
+  a: {run: [bin/blog], listen: unix:/srv/blog}
+  b: {run: [bin/blog], listen: unix:/srv/blog/README/app.sock}
 ";
     only_a_unix_socket_has_a_mode: "apps: {blog: {run: [bin/blog], listen: {address: 127.0.0.1:4000, mode: \"0660\"}}}\n";
 
@@ -121,7 +146,15 @@ apps:
   a: {run: [/srv/blog/README], listen: 127.0.0.1:1}
   b: {run: [/srv/blog], listen: 127.0.0.1:2}
   c: {run: [/root/blog], listen: 127.0.0.1:3}
+  d: {run: [/dev/log], listen: 127.0.0.1:4}
 ";
+    a_program_that_would_not_run_is_told_why: "\
+apps:
+  a: {run: [/srv/blog/bin/unrunnable], listen: 127.0.0.1:1}
+  b: {run: [dos], env: {PATH: /srv/blog/bin}, listen: 127.0.0.1:2}
+";
+    an_environment_file_is_read_as_the_launcher_reads_it: app!("env_file: [/srv/blog/broken.env, /dev/log]");
+    not_even_root_may_have_more_files_than_the_kernel_allows: app!("limits: {nofile: unlimited, nproc: unlimited}");
     a_command_line_is_shown_as_a_list: "apps: {blog: {run: \"python3 -m scgi_worker 'a b' shop:app\", listen: 127.0.0.1:1}}\n";
     missing_directories_and_files_are_told: app!("directory: /srv/blog/README\n    env_file: [/srv/blog/none.env, /srv/blog]");
 
@@ -147,6 +180,39 @@ apps: {blog: {run: [bin/blog], listen: 127.0.0.1:1}}
 defaults: {umask: 022}
 control: {mode: \"0668\"}
 apps: {blog: {run: [bin/blog], listen: {address: unix:x, mode: 432}}}
+";
+    a_count_of_workers_is_told_how_to_be_written: slips("workers", &["four", "auto", "4.0", "2-8", "[1, 4]", "1..4", "1e3", "-3", "{minimum: 1}"]);
+    readiness_is_told_how_to_be_written: slips("ready", &["5", "\"5\"", "after 5s", "Notify", "true", "soon", "{}", "{after: 5}"]);
+    a_umask_is_told_how_to_be_written: slips("umask", &["0999", "\"0999\"", "\"22\"", "22", "0o022", "u=rwx"]);
+    a_span_is_told_how_to_be_written: slips("start_timeout", &["0", "\"1,5s\"", "30S", "never", "-5s", "2d"]);
+    variables_are_told_how_to_be_written: slips("env", &["A=1", "[A=1, B=2]", "{A: }"]);
+    a_path_is_not_read_by_a_shell: slips("directory", &["~/blog", "$HOME/blog", "\"${HOME}\"", "/nowhere"]);
+    names_are_one_word_each: slips("user", &["www-data:www-data"]);
+    groups_are_a_list: slips("groups", &["www-data deploy", "\"www-data, deploy\""]);
+    limits_are_told_how_to_be_written: slips("limits", &["4096", "{nofile: 64k}", "{nofile: -1}", "{nofile: 1:2}", "{nofile: [1, 2]}", "{nofile: unlimitd}", "{as: 1.5G}", "{as: 512m}", "{core: none}", "{RLIMIT_CORE: 0}"]);
+    a_flag_is_told_how_to_be_written: slips("clear_env", &["yes", "\"true\"", "0", "maybe"]);
+    a_mount_is_told_how_to_be_written: slips("mount", &["https://example.org/blog/", "http://example.org"]);
+    restarts_are_told_how_to_be_written: slips("restart", &["always", "never", "5", "{backoff: 1s}", "{period: 60}"]);
+    a_signal_is_told_how_to_be_written: slips("stop_signal", &["sigterm", "Hup", "KILL"]);
+    an_address_is_mended: "\
+defaults: {run: [bin/blog]}
+apps:
+  a: {listen: localhost}
+  b: {listen: \"[::1]\"}
+  c: {listen: 127.0.0.1:70000}
+  d: {listen: tcp:127.0.0.1:4000}
+  e: {listen: \"::1:4000\"}
+  f: {listen: 127.0.0.1 4000}
+  g: {listen: systemd}
+  h: {listen: Unix:/run/app.sock}
+  i: {listen: {host: 127.0.0.1, port: 4000}}
+  j: {listen: \"unix:~/app.sock\"}
+  k: {run: [bin/blog --verbose], listen: 127.0.0.1:4001}
+";
+    metrics_and_control_are_mended: "\
+metrics: localhost:9464
+control: /run/scgid/control.sock
+apps: {blog: {run: [bin/blog], listen: 127.0.0.1:1}}
 ";
     a_signal_is_one_of_a_few: app!("stop_signal: KILL");
     variables_of_the_birth_are_not_to_be_set: app!("env: {SCGI_APP: x, LISTEN_FDS: 1, \"A=B\": 1, \"\": 2}");
@@ -186,12 +252,30 @@ e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]
 #[test]
 fn only_root_may_start_workers_as_somebody_else() {
     let machine = Paper::of(1000, 1000);
-    let text = "apps: {a: {run: [bin/blog], listen: 127.0.0.1:1, user: www-data}, \
-                b: {run: [bin/blog], listen: 127.0.0.1:2, user: deploy}}\n";
+    let text = "apps: {a: {run: [bin/blog], listen: 127.0.0.1:4001, user: www-data}, \
+                b: {run: [bin/blog], listen: 127.0.0.1:4002, user: deploy}}\n";
 
     let problems = read(&machine, text).and_then(Loaded::strict).unwrap_err();
 
     insta::assert_snapshot!(problems.render(Paint::Plain));
+}
+
+#[test]
+fn what_only_root_may_have_is_told_to_others() {
+    let machine = Paper::of(1000, 1000);
+    let text = "\
+defaults: {run: [bin/blog]}
+apps:
+  a: {listen: 127.0.0.1:80, nice: -5}
+  b: {listen: unix:/run/scgid/b.sock, limits: {nofile: {soft: 1, hard: 5000}}}
+  c: {listen: 127.0.0.1:4000, nice: 5, limits: {nofile: 4096}}
+";
+
+    let loaded = read(&machine, text).unwrap();
+
+    let names: Vec<_> = loaded.site.apps.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["c"], "the others are left out, and in nobody's way");
+    insta::assert_snapshot!(loaded.strict().unwrap_err().render(Paint::Plain));
 }
 
 #[test]

@@ -72,6 +72,7 @@ async fn the_status_shows_every_app_and_what_is_wrong_with_it() {
           "queue": null,
           "requests": 0,
           "restarts": 5,
+          "roll": null,
           "silent": 0,
           "since": "…",
           "state": "failing",

@@ -6,8 +6,7 @@ use futures_util::stream;
 use scgi_protocol::control::{BODY_MAX_BYTES, ConfigProblem};
 use scgi_protocol::name::OperationId;
 
-use super::super::door::Peer;
-use super::world::World;
+use super::world::{World, somebody};
 use crate::shell::handle::Refusal;
 use crate::spec::Who;
 
@@ -141,10 +140,10 @@ async fn a_reader_may_look_but_not_act_and_others_may_do_nothing() {
     let mut world = World::new();
     world.admit(&[Who::User(1000)], &[Who::User(1001)]);
 
-    world.peer = Peer { uid: 1000, gid: 1000, pid: None };
+    world.peer = somebody(1000);
     assert_eq!(world.get("/v1/status").await.status, 200);
     let act = world.post("/v1/apps/blog/stop").await.problem();
-    world.peer = Peer { uid: 1002, gid: 1002, pid: None };
+    world.peer = somebody(1002);
     let look = world.get("/v1/status").await.problem();
 
     assert_eq!((act.slug(), act.status), ("forbidden", 403));
@@ -158,11 +157,11 @@ async fn a_reader_may_look_but_not_act_and_others_may_do_nothing() {
 async fn whoever_may_only_look_sees_no_value_of_an_environment_anywhere() {
     let mut world = World::new();
     world.admit(&[Who::User(1000)], &[Who::User(1001)]);
-    world.peer = Peer { uid: 1001, gid: 1001, pid: None };
+    world.peer = somebody(1001);
     let text = world.get("/v1/config").await;
     assert!(text.text.contains("hunter2"), "{}", text.text);
 
-    world.peer = Peer { uid: 1000, gid: 1000, pid: None };
+    world.peer = somebody(1000);
     for route in super::super::ROUTES.iter().filter(|route| route.method == "get") {
         let path = route.path.replace("{app}", "blog").replace("{id}", "1");
         let answer = world.get(&path).await;
@@ -178,7 +177,7 @@ async fn whoever_may_only_look_sees_no_value_of_an_environment_anywhere() {
 #[tokio::test]
 async fn who_may_ask_follows_the_site() {
     let mut world = World::new();
-    world.peer = Peer { uid: 1000, gid: 1000, pid: None };
+    world.peer = somebody(1000);
     assert_eq!(world.post("/v1/apps/blog/stop").await.status, 202);
 
     world.admit(&[], &[Who::User(1001)]);

@@ -114,7 +114,7 @@ async fn a_process_of_another_user_may_do_what_it_is_named_for_and_no_more() {
     let (look, told) = somebody_asks(&served, "GET", "/v1/status").await;
     assert_eq!(look, 403);
     let Who::User(uid) = somebody() else { unreachable!() };
-    assert!(told.contains(&format!("user {uid} with primary group")), "{told}");
+    assert!(told.contains(&format!("user {uid} with group")), "{told}");
 
     served.world.admit(&[somebody()], &[]);
     assert_eq!(somebody_asks(&served, "GET", "/v1/status").await.0, 200);

@@ -70,6 +70,11 @@ impl Answer {
     }
 }
 
+/// A user in a group of the same number and in no other.
+pub(super) fn somebody(id: u32) -> Peer {
+    Peer { uid: id, gid: id, groups: [].into(), pid: None }
+}
+
 impl World {
     /// Two apps: `blog` serves, `shop` fails.
     pub(super) fn new() -> Self {
@@ -83,6 +88,7 @@ impl World {
             queues: Queues::new(),
             clock: Clock::start(),
             facts: facts_seen,
+            handed_over: Arc::default(),
         };
         state.board.post_pool(&name("blog"), Some(blog()));
         state.board.post_pool(&name("shop"), Some(shop()));
@@ -99,7 +105,7 @@ impl World {
         });
         let (close, closing) = watch::channel(false);
         let room = Room::new(state.clone(), closing);
-        let peer = Peer { uid: 0, gid: 0, pid: None };
+        let peer = somebody(0);
         Self { state, close, room, asked, refusals, facts, peer }
     }
 
@@ -119,7 +125,7 @@ impl World {
     }
 
     pub(super) async fn send(&self, mut request: Request<Body>) -> Response {
-        request.extensions_mut().insert(self.peer);
+        request.extensions_mut().insert(self.peer.clone());
         let answered = router(Arc::clone(&self.room)).oneshot(request);
         tokio::time::timeout(PATIENCE, answered).await.unwrap().unwrap()
     }

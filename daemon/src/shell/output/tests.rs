@@ -174,6 +174,8 @@ async fn an_app_that_writes_too_fast_loses_lines_but_no_count_of_them() {
     let dropped: u64 = lines.iter().map(|line| line.dropped_before).sum();
     assert!(dropped > 0);
     assert_eq!(lines.len() + usize::try_from(dropped).unwrap(), sent + asked);
+    let counted: Vec<u64> = worker.journal.dropped_lines().into_values().collect();
+    assert_eq!(counted, [dropped]);
 }
 
 #[tokio::test]
