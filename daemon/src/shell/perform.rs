@@ -211,6 +211,7 @@ pub(super) fn patience(action: &Action) -> u8 {
         | Action::Signal { .. }
         | Action::Watch { .. }
         | Action::Sample { .. }
+        | Action::Probe { .. }
         | Action::Release { .. }
         | Action::Exit => 0,
         Action::Forget { .. } => 1,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scgi_protocol::control::{OperationState, Verb, Wish};
 use scgi_protocol::name::{AppName, OperationId};
+use serde::{Deserialize, Serialize};
 
 use super::event::AppOrder;
 use super::moment::Moment;
@@ -11,7 +12,7 @@ use super::pool::Pool;
 use super::view::OperationView;
 
 /// One command under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Operation {
     pub(super) id: OperationId,
     pub(super) verb: Verb,
@@ -48,6 +49,16 @@ impl Operation {
     ) -> Self {
         let (apps, progress, failures) = (waits_for.len(), String::new(), Vec::new());
         Self { id, verb, app, since, waits_for, apps, progress, failures, after: None }
+    }
+
+    /// The operation that has to end before this one begins.
+    pub(super) fn queued_behind(&self) -> Option<OperationId> {
+        self.after.map(|(other, _)| other)
+    }
+
+    /// It can have been as it is: what was written down may be anything.
+    pub(super) fn is_consistent(&self, id: OperationId) -> bool {
+        self.id == id && self.waits_for.len() <= self.apps
     }
 
     /// It fails in the end, whatever becomes of the apps it waits for.

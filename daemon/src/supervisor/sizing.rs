@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::Load;
 use super::moment::Moment;
 
@@ -39,10 +41,11 @@ impl Bounds {
 }
 
 /// How many workers are wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Demand {
     target: u16,
     step: u16,
+    #[serde(skip)]
     look_at: Option<Moment>,
 }
 
@@ -70,6 +73,12 @@ impl Demand {
     /// The pool is being looked at.
     pub(super) fn looked(&mut self) {
         self.look_at = None;
+    }
+
+    /// Goes on from what was written down.
+    pub(super) fn resume(&mut self, bounds: Bounds) {
+        self.step = self.step.clamp(1, STEP_MOST);
+        self.keep_within(bounds);
     }
 
     /// Keeps within bounds that may have changed.
