@@ -67,7 +67,7 @@ fn serve(asked: &Demo, folder: &Folder, ports: Ports) -> ExitCode {
     let failed = AtomicBool::new(false);
     let guide = Arc::new(Guide { folder: folder.path().to_owned(), ports, failed });
     let beside = Arc::clone(&guide);
-    let ran = run::run(Run { loaded, config: None }, |shared| beside.lead(shared));
+    let ran = run::run(Run { loaded: Ok(loaded), config: None }, |shared| beside.lead(shared));
     drop(telemetry);
     match ran {
         Err(error) => fail(&error),

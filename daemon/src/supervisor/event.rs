@@ -59,7 +59,7 @@ pub enum Event {
     TookOver {
         /// What became of workers since: [`Event::Exited`], [`Event::Spawned`], [`Event::Lost`],
         /// [`Event::Ready`].
-        facts: Vec<Event>,
+        facts: Vec<Self>,
     },
     /// A worker said that it accepts connections.
     Ready {

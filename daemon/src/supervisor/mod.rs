@@ -176,6 +176,11 @@ impl Supervisor {
         self.pools.get(app).map(|pool| &pool.latest.spec)
     }
 
+    /// The specs by which all apps run.
+    pub fn specs(&self) -> impl Iterator<Item = (&AppName, &Arc<AppSpec>)> {
+        self.pools.iter().map(|(app, pool)| (app, &pool.latest.spec))
+    }
+
     /// How `app` shall be.
     pub fn wish(&self, app: &AppName) -> Option<Wish> {
         self.pools.get(app).map(|pool| pool.wish)

@@ -134,7 +134,7 @@ impl Pool {
     }
 
     /// The spec by which a worker of `generation` is judged.
-    pub(super) fn spec_of(&self, generation: Generation) -> &Arc<AppSpec> {
+    pub fn spec_of(&self, generation: Generation) -> &Arc<AppSpec> {
         match &self.fallback {
             Some(fallback) if fallback.generation == generation => &fallback.spec,
             Some(_) | None => &self.latest.spec,

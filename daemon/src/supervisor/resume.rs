@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use scgi_protocol::birth::LISTENERS_MAX;
 use scgi_protocol::control::{Verb, Wish};
-use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
+use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
 use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Signal};
@@ -27,6 +27,9 @@ use crate::spec::{AppSpec, ListenSpec, Sizing};
 /// generation replaces another, and as many on their way out.
 const WORKERS_MOST: usize = 4 * Sizing::MOST as usize;
 
+/// No worker ever had this number or a greater one, and after it there are enough left.
+const LAST_WORKER: WorkerId = WorkerId(u64::MAX / 2);
+
 /// What the core knows beside its pools.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Memory {
@@ -36,22 +39,23 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// The number the next worker was to have: all workers there ever were have smaller ones.
-    pub fn next_worker(&self) -> WorkerId {
-        self.next_worker
-    }
-
     /// The operation that was accepted last, as far as this tells.
     pub fn last_operation(&self) -> OperationId {
         self.operations.keys().next_back().copied().unwrap_or_default()
     }
 
     fn is_consistent(&self) -> bool {
-        self.operations.iter().all(|(id, operation)| operation.is_consistent(*id))
+        let mut operations = self.operations.iter();
+        self.next_worker < LAST_WORKER && operations.all(|(id, o)| o.is_consistent(*id))
     }
 }
 
 impl Supervisor {
+    /// The number the next worker will have: all there ever were have smaller ones.
+    pub fn next_worker(&self) -> WorkerId {
+        self.next_worker
+    }
+
     /// What is to be written down beside the pools.
     pub fn memory(&self) -> Memory {
         let (unprepared, operations) = (self.unprepared.clone(), self.operations.clone());
@@ -88,8 +92,11 @@ impl Supervisor {
         });
         let mut core = Self { unprepared, operations, next_worker, ..Self::default() };
         for (app, mut pool) in pools {
-            pool.check(&app, next_worker)?;
+            pool.check(&app)?;
             pool.forget_the_moment();
+            let last = pool.workers.keys().next_back().copied();
+            // It is written down after the pools.
+            core.next_worker = last.map_or(core.next_worker, |id| id.next().max(core.next_worker));
             for worker in pool.workers.values() {
                 let known = match worker.pid() {
                     Some(pid) => core.processes.insert(pid, app.clone()).is_some(),
@@ -164,7 +171,11 @@ impl Pool {
     }
 
     /// Makes sure that it holds together: whatever was read, the core must not come to harm.
-    fn check(&self, app: &AppName, next_worker: WorkerId) -> Result<(), String> {
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, in words.
+    pub fn check(&self, app: &AppName) -> Result<(), String> {
         let wrong = |what: &str| Err(format!("the pool of app {app} cannot have been so: {what}"));
         let launches = || [Some(&self.latest), self.fallback.as_ref()].into_iter().flatten();
         if launches().any(|launch| launch.spec.name != *app) {
@@ -178,7 +189,7 @@ impl Pool {
         }
         let is_worker = |pid: Pid| pid > 1;
         let right = |(id, worker): (&WorkerId, &Worker)| {
-            worker.id == *id && *id < next_worker && worker.pid().is_none_or(is_worker)
+            worker.id == *id && *id < LAST_WORKER && worker.pid().is_none_or(is_worker)
         };
         if !self.workers.iter().all(right) {
             return wrong("a worker of it has a number that it cannot have");
@@ -206,6 +217,16 @@ impl Worker {
     /// Its number.
     pub fn id(&self) -> WorkerId {
         self.id
+    }
+
+    /// Its seat.
+    pub fn seat(&self) -> Seat {
+        self.seat
+    }
+
+    /// Its generation.
+    pub fn generation(&self) -> Generation {
+        self.generation
     }
 
     /// It has a process that is not known to accept connections yet.

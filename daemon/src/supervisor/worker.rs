@@ -279,7 +279,7 @@ impl Worker {
     }
 
     /// How a note speaks of it.
-    pub(super) fn about(&self, spec: &AppSpec) -> About {
+    pub fn about(&self, spec: &AppSpec) -> About {
         About {
             app: spec.name.clone(),
             seat: self.seat,

@@ -173,6 +173,12 @@ impl Report {
         self.zip(other, u64::saturating_add)
     }
 
+    /// By how much this report is ahead of `other`; 0 where it is not.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        self.zip(other, u64::saturating_sub)
+    }
+
     /// This report where it is ahead of `earlier`, else `earlier`: a counter never goes back, even
     /// if the worker that writes it says so.
     #[must_use]

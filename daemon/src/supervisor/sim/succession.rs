@@ -5,6 +5,7 @@
 //! end, and nobody hears of it. The next daemon finds out about each of them what a real one can.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use scgi_protocol::name::WorkerId;
@@ -135,9 +136,9 @@ impl World {
     fn know_the_unborn(&mut self) {
         for pool in self.core.pools.values() {
             for worker in pool.workers.values() {
-                if !self.lives.contains_key(&worker.id) {
+                if let Entry::Vacant(place) = self.lives.entry(worker.id) {
                     let spec = Arc::clone(pool.spec_of(worker.generation));
-                    self.lives.insert(worker.id, Lived::unborn(spec, worker));
+                    place.insert(Lived::unborn(spec, worker));
                     self.alive.insert(worker.id);
                     self.ledger.last_worker = self.ledger.last_worker.max(Some(worker.id));
                 }
