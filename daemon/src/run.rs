@@ -21,7 +21,7 @@ use scgi_protocol::name::OperationId;
 use scgi_protocol::notice::{Notice, Voice};
 use tokio::sync::{oneshot, watch};
 
-use crate::config::Loaded;
+use crate::config::{Loaded, Problems};
 use crate::control::{self, ControlState};
 use crate::journal::{Bounds, Journal};
 use crate::metrics::{self, Metrics, Pulse, Sources};
@@ -31,6 +31,8 @@ use crate::shell::bind::{BindError, SocketFile, bind};
 use crate::shell::board::Board;
 use crate::shell::clock::Clock;
 use crate::shell::handle::Handle;
+use crate::shell::state::record::Left;
+use crate::shell::state::{Found, State, StateError};
 use crate::shell::{self, Listeners, Shared, Shell, Start};
 use crate::spec::{Limit, ListenSpec, MetricsSpec, Ownership, Site};
 
@@ -43,8 +45,8 @@ const OWN_BACKLOG: u16 = 128;
 /// What to run.
 #[derive(Debug)]
 pub struct Run {
-    /// The site.
-    pub loaded: Loaded,
+    /// The site, or what is wrong with it: one that is in force is gone on with all the same.
+    pub loaded: Result<Loaded, Problems>,
     /// The file it was read from, for a reload.
     pub config: Option<PathBuf>,
     /// Listeners that are open already, by address.
@@ -62,6 +64,12 @@ pub enum RunError {
         /// Why.
         source: BindError,
     },
+    /// The configuration has problems, and no site is in force.
+    #[error("the configuration has problems")]
+    Config(Problems),
+    /// Another daemon lives.
+    #[error(transparent)]
+    State(StateError),
     /// The metrics' listener could not be opened.
     #[error("cannot open the metrics' listener; choose another with `metrics: {{listen: …}}`")]
     Metrics(#[source] BindError),
@@ -104,17 +112,28 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let Run { loaded, config, mut opened } = run;
-    let doors = Doors::open(&loaded.site, &mut opened)?;
+    let written = loaded.as_ref().ok().map(|loaded| &loaded.site);
+    let (state, legacy) = find_state(written, config.as_deref())?;
+    let (loaded, site) = match (loaded, &legacy) {
+        (Ok(loaded), _) => {
+            let site = loaded.site.clone();
+            (Ok(loaded), site)
+        }
+        (Err(problems), Some(legacy)) => (Err(problems), legacy.site_alone()),
+        (Err(problems), None) => return Err(RunError::Config(problems)),
+    };
+    let doors = Doors::open(&site, &mut opened)?;
     let listeners = listeners.with(opened);
-    let shared = shared();
+    let shared = shared(legacy.as_deref());
     let (handle, questions) = Handle::new();
-    let text = shell::reload::text(&loaded);
-    let (facts, facts_seen) =
-        watch::channel(shell::reload::facts(&loaded.site, config.as_deref(), text));
-    let notify_socket = beside_control(&loaded.site, ".notify");
+    let text = loaded.as_ref().map(shell::reload::text).unwrap_or_default();
+    let (facts, facts_seen) = watch::channel(shell::reload::facts(&site, config.as_deref(), text));
+    let notify_socket = beside_control(&site, ".notify");
     let handed_over = Arc::new(listeners.handed_over());
+    let told = state.told_file();
     let start = Start {
         shared: shared.clone(),
+        state,
         listeners,
         notify_socket,
         nofile,
@@ -141,13 +160,15 @@ where
         let _ = left.await;
     }));
     if let Some((door, _)) = metrics_door {
-        tokio::spawn(metrics::serve(door, shared.metrics.clone(), shared.pulse.clone()));
+        let metrics = shared.metrics.clone().written_to(told);
+        tokio::spawn(metrics::serve(door, metrics, shared.pulse.clone()));
     }
-    tokio::spawn(report_ready(shared.board.clone()));
-    announce(&loaded.site, shell.config());
+    let first = legacy.is_none().then_some(OperationId(1));
+    tokio::spawn(report_ready(shared.board.clone(), first));
+    announce(&site, shell.config());
     let beside = tokio::spawn(beside(shared));
 
-    shell.begin(loaded);
+    begin(&mut shell, legacy, loaded);
     shell.run().await;
 
     beside.abort();
@@ -156,6 +177,52 @@ where
     let _ = serving.await;
     drop(control_file);
     Ok(())
+}
+
+/// Goes on where another daemon was, or begins from nothing.
+fn begin(shell: &mut Shell, left: Option<Box<Left>>, loaded: Result<Loaded, Problems>) {
+    let loaded = match (left, loaded) {
+        (Some(left), loaded) => match shell.succeed(*left, loaded) {
+            Ok(()) => return,
+            Err(refused) => {
+                let (why, loaded) = *refused;
+                tracing::error!(why, "state refused; what the daemon before left is left alone");
+                loaded
+            }
+        },
+        (None, loaded) => loaded,
+    };
+    if let Ok(loaded) = loaded {
+        shell.begin(loaded);
+    }
+}
+
+/// Takes the state directory, and reads what another daemon left there.
+fn find_state(
+    site: Option<&Site>,
+    config: Option<&Path>,
+) -> Result<(State, Option<Box<Left>>), RunError> {
+    // A site that is not read from a file is for a first look, and leaves nothing behind.
+    let (Some(site), Some(_)) = (site, config) else { return Ok((State::none(), None)) };
+    let path = beside_control(site, ".state");
+    if let Some(parent) = path.parent() {
+        // If it cannot be made, the control socket cannot either, and that says so.
+        let _ = std::fs::create_dir_all(parent);
+    }
+    let state = match State::open(&path) {
+        Ok(state) => state,
+        Err(error @ StateError::Taken(_)) => return Err(RunError::State(error)),
+        Err(error) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "no state is written down; a crash of scgid would cost more");
+            return Ok((State::none(), None));
+        }
+    };
+    let Found { left, refused } = state.find();
+    for why in refused {
+        tracing::error!(why, "state refused; what the daemon before left is left alone");
+    }
+    Ok((state, left))
 }
 
 /// Says in the log what runs and where it is to be found.
@@ -171,8 +238,8 @@ fn needs(what: &'static str, source: io::Error) -> RunError {
     RunError::Loop { what, source }
 }
 
-fn shared() -> Shared {
-    let clock = Clock::start();
+fn shared(left: Option<&Left>) -> Shared {
+    let clock = left.map_or_else(Clock::start, |left| Clock::resume(left.site.clock_ns));
     let (board, scoreboard, queues) = (Board::default(), Scoreboard::default(), Queues::new());
     let journal = Journal::new(Bounds::default());
     let sources = Sources {
@@ -253,13 +320,16 @@ fn raise_descriptor_limit() -> Option<Limit> {
 }
 
 /// Tells the service manager, if there is one, that the site is up: once every app serves or is
-/// known not to.
-async fn report_ready(board: Board) {
+/// known not to, that is when the `first` operation has ended; at once if there is none.
+async fn report_ready(board: Board, first: Option<OperationId>) {
     let Ok(name) = std::env::var("NOTIFY_SOCKET") else { return };
     let mut changes = board.changes();
-    let first = || board.operation(OperationId(1)).map(|operation| operation.state);
+    let is_settled = || {
+        let state = |id| board.operation(id).map(|operation| operation.state);
+        first.is_none_or(|id| state(id).is_some_and(|state| state != OperationState::Running))
+    };
     let settled = async {
-        while first().is_none_or(|state| state == OperationState::Running) {
+        while !is_settled() {
             if changes.changed().await.is_err() {
                 return;
             }

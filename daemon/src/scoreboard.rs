@@ -16,6 +16,7 @@ use std::time::Duration;
 use scgi_protocol::control::WorkerState;
 use scgi_protocol::name::{AppName, Seat, WorkerId};
 use scgi_protocol::page::{Page, Report, Serving, State};
+use serde::{Deserialize, Serialize};
 
 use crate::supervisor::LifeView;
 
@@ -27,14 +28,14 @@ pub struct Scoreboard {
 
 #[derive(Debug, Default)]
 struct Kept {
-    apps: BTreeMap<AppName, Score>,
+    apps: BTreeMap<AppName, Tally>,
     /// Whose worker it is, for every living one.
     owners: BTreeMap<WorkerId, AppName>,
 }
 
 /// What one app has counted.
 #[derive(Debug, Default)]
-struct Score {
+struct Tally {
     dead: Report,
     living: BTreeMap<WorkerId, Seen>,
     starts: u64,
@@ -61,7 +62,55 @@ pub struct Living {
     pub concurrency: u16,
 }
 
+/// What one app has counted, as it is written down.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// What the dead had counted.
+    pub dead: Report,
+    /// How far the living were when last looked at.
+    pub living: BTreeMap<WorkerId, Report>,
+    /// How many workers were born, all together.
+    pub starts: u64,
+    /// How long every serving worker was busy, all together.
+    pub saturated: Duration,
+}
+
 impl Scoreboard {
+    /// What an app has counted, to be written down. Looks at no page.
+    pub fn score(&self, app: &AppName) -> Score {
+        let kept = self.lock();
+        let Some(tally) = kept.apps.get(app) else { return Score::default() };
+        let Tally { dead, living, starts, saturated } = tally;
+        let living = living.iter().map(|(worker, seen)| (*worker, seen.last)).collect();
+        Score { dead: *dead, living, starts: *starts, saturated: *saturated }
+    }
+
+    /// Goes on from what a daemon before this one wrote down. Of those who were living then,
+    /// `staying` still are, each with the page it writes; the others count among the dead.
+    pub fn resume(&self, app: &AppName, score: Score, staying: Vec<Living>) {
+        let Score { mut dead, living: mut last, starts, saturated } = score;
+        let mut kept = self.lock();
+        let mut living = BTreeMap::new();
+        for worker in staying {
+            kept.owners.insert(worker.worker, app.clone());
+            let last = last.remove(&worker.worker).unwrap_or_default();
+            living.insert(worker.worker, Seen { living: worker, last });
+        }
+        for report in last.values() {
+            dead = dead.plus(report);
+        }
+        kept.apps.insert(app.clone(), Tally { dead, living, starts, saturated });
+    }
+
+    /// Brings totals that are behind `least` up to it: somebody has been told so much already.
+    pub fn raise(&self, app: &AppName, least: &Report, saturated: Duration) {
+        let now = self.totals(app);
+        let mut kept = self.lock();
+        let Some(score) = kept.apps.get_mut(app) else { return };
+        score.dead = score.dead.plus(&least.not_before(&now).minus(&now));
+        score.saturated = score.saturated.max(saturated);
+    }
+
     /// Begins to keep an app's score; one that is kept already goes on where it is.
     pub fn add_app(&self, app: &AppName) {
         self.lock().apps.entry(app.clone()).or_default();

@@ -13,6 +13,8 @@ pub const UNIX_PATH_MAX_BYTES: usize = 107;
 /// Written `unix:/run/blog.sock`, `127.0.0.1:4000` or `[::1]:4000`. Host names are not looked up:
 /// where a site listens must not depend on a resolver.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "control", serde(try_from = "String", into = "String"))]
 pub enum Address {
     /// A unix socket; the path is absolute when it comes from a configuration.
     Unix(PathBuf),
@@ -38,6 +40,20 @@ pub enum AddressError {
     /// A name where a number is wanted.
     #[error("`{0}` is not an IP address with a port; names are not looked up")]
     NotAnAddress(String),
+}
+
+impl TryFrom<String> for Address {
+    type Error = AddressError;
+
+    fn try_from(text: String) -> Result<Self, AddressError> {
+        text.parse()
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
+    }
 }
 
 impl FromStr for Address {

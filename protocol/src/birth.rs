@@ -135,18 +135,37 @@ impl Birth {
     }
 }
 
+/// The variables by which a process is known as a worker's before it has become one.
+pub fn signature(
+    app: &AppName,
+    worker: WorkerId,
+    notify_socket: &str,
+) -> [(&'static str, String); 3] {
+    [
+        (APP, app.to_string()),
+        (WORKER, worker.to_string()),
+        (NOTIFY_SOCKET, notify_socket.to_owned()),
+    ]
+}
+
 /// The worker an environment block belongs to, by the variables that `scgid` puts there.
 ///
 /// `block` is what `/proc/PID/environ` holds. A process that a worker left behind still carries
 /// them, which is how it is recognised.
 pub fn worker_of(block: &[u8]) -> Option<(AppName, WorkerId)> {
-    let find = |name: &str| {
-        let value = block
-            .split(|&byte| byte == 0)
-            .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-        std::str::from_utf8(value).ok()
-    };
-    Some((find(APP)?.parse().ok()?, find(WORKER)?.parse().ok()?))
+    Some((find(block, APP)?.parse().ok()?, find(block, WORKER)?.parse().ok()?))
+}
+
+/// Where a process with this environment block says its notices.
+pub fn notify_socket_of(block: &[u8]) -> Option<&str> {
+    find(block, NOTIFY_SOCKET)
+}
+
+fn find<'a>(block: &'a [u8], name: &str) -> Option<&'a str> {
+    let value = block
+        .split(|&byte| byte == 0)
+        .find_map(|entry| entry.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+    std::str::from_utf8(value).ok()
 }
 
 #[cfg(test)]

@@ -92,6 +92,32 @@ impl Daemon {
         });
     }
 
+    /// Kills it at once, as the kernel or a person in despair would: its workers are nobody's.
+    pub fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.process.wait().unwrap();
+    }
+
+    /// Starts another one in the place of one that was killed, and waits until it answers.
+    pub fn restart(&mut self) {
+        self.begin_again();
+        self.until_it_answers();
+    }
+
+    /// Starts another one in the place of one that was killed.
+    pub fn begin_again(&mut self) {
+        let log = File::options().append(true).open(self.site.path("daemon.log")).unwrap();
+        let mut command = self.site.scgid(&["run"]);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        self.process = command.spawn().unwrap();
+    }
+
+    /// All processes that belong to its workers, whosever children they are.
+    pub fn staff(&self) -> Vec<i32> {
+        let socket = self.site.path("control.sock.notify");
+        process::with_environment(&format!("NOTIFY_SOCKET={}", socket.display()))
+    }
+
     /// Waits until every app is well, or is known not to be; panics if one is not.
     pub fn until_up(&self) {
         let first = self.until_ended(1);
@@ -270,5 +296,9 @@ impl Drop for Daemon {
             eprintln!("---- what the daemon said last ----\n{last}\n----");
         }
         process::end(&mut self.process);
+        // Those it took over are no children of its.
+        for pid in self.staff() {
+            let _it_may_have_ended = process::kill(pid);
+        }
     }
 }

@@ -3,12 +3,17 @@
 use std::collections::BTreeMap;
 use std::process::Child;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 /// Sends `signal` to the process `pid`.
 pub fn signal(pid: i32, signal: Signal) {
-    kill(Pid::from_raw(pid), signal).unwrap();
+    nix::sys::signal::kill(Pid::from_raw(pid), signal).unwrap();
+}
+
+/// Kills the process `pid`, if it is there.
+pub fn kill(pid: i32) -> nix::Result<()> {
+    nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL)
 }
 
 /// Whether `pid` is a process that has not ended; one that has, and was not yet buried, has ended.
@@ -46,11 +51,22 @@ pub fn end(process: &mut Child) {
 
 fn kill_tree(pid: i32) {
     // Stopped, it can start no more; its children keep their numbers until it buries them.
-    let _it_may_have_ended = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+    let _it_may_have_ended = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGSTOP);
     for descendant in descendants(pid) {
-        let _it_may_have_ended = kill(Pid::from_raw(descendant), Signal::SIGKILL);
+        let _it_may_have_ended = nix::sys::signal::kill(Pid::from_raw(descendant), Signal::SIGKILL);
     }
-    let _it_may_have_ended = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    let _it_may_have_ended = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+}
+
+/// Every process that carries `word` in its environment.
+pub fn with_environment(word: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let carries = |pid: &i32| {
+        let block = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        block.split(|byte| *byte == 0).any(|entry| entry == word.as_bytes())
+    };
+    pids.filter(carries).filter(|pid| is_alive(*pid)).collect()
 }
 
 /// The resident memory of `pid` in bytes.

@@ -68,9 +68,10 @@ fn serve(asked: &Demo, folder: &Folder, doors: Doors) -> ExitCode {
     let failed = AtomicBool::new(false);
     let guide = Arc::new(Guide { folder: folder.path().to_owned(), ports, failed });
     let beside = Arc::clone(&guide);
-    let ran = run::run(Run { loaded, config: None, opened: doors.opened() }, |shared| {
-        beside.lead(shared)
-    });
+    let ran =
+        run::run(Run { loaded: Ok(loaded), config: None, opened: doors.opened() }, |shared| {
+            beside.lead(shared)
+        });
     drop(telemetry);
     match ran {
         Err(error) => fail(&error),

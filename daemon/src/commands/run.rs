@@ -6,16 +6,15 @@ use std::process::ExitCode;
 use super::{WRONG, complain, refuse};
 use crate::cli;
 use crate::config;
-use crate::run::{self, Run};
+use crate::run::{self, Run, RunError};
 
 /// Serves until told to leave.
 pub(crate) fn run(asked: &cli::Run) -> ExitCode {
-    let found = config::find(asked.config.file.as_deref());
-    let loaded = found.and_then(|file| Ok((config::load(&file)?, file)));
-    let (loaded, file) = match loaded {
-        Ok(found) => found,
+    let file = match config::find(asked.config.file.as_deref()) {
+        Ok(file) => file,
         Err(problems) => return refuse(&problems),
     };
+    let loaded = config::load(&file);
     let telemetry = match asked.log.init() {
         Ok(telemetry) => telemetry,
         Err(error) => {
@@ -29,6 +28,7 @@ pub(crate) fn run(asked: &cli::Run) -> ExitCode {
     drop(telemetry);
     match ran {
         Ok(()) => ExitCode::SUCCESS,
+        Err(RunError::Config(problems)) => refuse(&problems),
         Err(error) => {
             complain(&error);
             ExitCode::FAILURE

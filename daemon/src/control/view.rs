@@ -19,7 +19,7 @@ use crate::scoreboard::{Living, worker_state};
 use crate::shell::clock::Clock;
 use crate::spec::{ListenAt, ListenSpec};
 use crate::supervisor::{
-    LifeView, Moment, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
+    LifeView, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
 };
 
 /// How many of a dead worker's last lines are evidence.
@@ -38,7 +38,7 @@ pub(super) fn daemon(room: &Room) -> DaemonInfo {
     DaemonInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        since: room.state.clock.wall(Moment::START),
+        since: room.state.clock.wall(room.state.clock.began()),
         config: config.clone(),
         stopping: room.state.board.is_stopping(),
         metrics: metrics.clone(),

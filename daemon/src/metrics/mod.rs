@@ -17,9 +17,11 @@ mod serve;
 mod site;
 mod traffic;
 
+use scgi_protocol::name::AppName;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+pub use notes::Tally;
 use notes::{Count, Tallies};
 use process::Usage;
 use samples::Samples;
@@ -30,6 +32,8 @@ use crate::journal::Journal;
 use crate::scoreboard::Scoreboard;
 use crate::shell::backlog::Queues;
 use crate::shell::board::Board;
+use crate::shell::state::ToldFile;
+use crate::shell::state::record::{Told, ToldRecord};
 use crate::supervisor::Note;
 
 /// What is read at a scrape.
@@ -51,13 +55,21 @@ pub struct Metrics {
     sources: Sources,
     site: Site,
     tallies: Arc<Mutex<Tallies>>,
+    /// Where it is written down what a scrape was told.
+    told: Option<ToldFile>,
 }
 
 impl Metrics {
     /// Metrics of a daemon that started at `started`, which is also when its configuration was
     /// first read.
     pub fn new(sources: Sources, started: SystemTime) -> Self {
-        Self { sources, site: Site::new(started), tallies: Arc::default() }
+        Self { sources, site: Site::new(started), tallies: Arc::default(), told: None }
+    }
+
+    /// The same, and every scrape writes down what it is told before it is.
+    #[must_use]
+    pub fn written_to(self, told: Option<ToldFile>) -> Self {
+        Self { told, ..self }
     }
 
     /// Logs and counts what the supervisor tells.
@@ -69,6 +81,16 @@ impl Metrics {
             Some(Count::App(app, count)) => self.tallies().add(app, count),
             None => {}
         }
+    }
+
+    /// What was counted of the notes about `app`.
+    pub fn tally(&self, app: &AppName) -> Tally {
+        self.tallies().app(app)
+    }
+
+    /// Goes on counting from what a daemon before this one had counted of `app`.
+    pub fn resume(&self, app: &AppName, tally: Tally) {
+        self.tallies().raise(app, tally);
     }
 
     /// The configuration was read again and taken over.
@@ -94,7 +116,21 @@ impl Metrics {
         }
         self.site.write(&mut text);
         Usage::now().write(&mut text);
+        if let Some(file) = &self.told {
+            file.write(&self.told_of(&tallies));
+        }
         text
+    }
+
+    /// What may not go back. Read after what is told of the workers, and so not behind it.
+    fn told_of(&self, tallies: &Tallies) -> ToldRecord {
+        let Sources { board, scoreboard, .. } = &self.sources;
+        let told = |app: AppName| {
+            let (totals, saturated) = (scoreboard.totals(&app), scoreboard.saturated(&app));
+            let tally = tallies.app(&app);
+            (app, Told { totals, saturated, tally })
+        };
+        board.pools().into_keys().map(told).collect()
     }
 
     fn tallies(&self) -> MutexGuard<'_, Tallies> {

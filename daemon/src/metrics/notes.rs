@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use scgi_protocol::control::Verb;
 use scgi_protocol::name::{AppName, OperationId};
+use serde::{Deserialize, Serialize};
 use tracing::field::display;
 use tracing::{error, info, warn};
 
@@ -40,8 +41,8 @@ pub(super) struct Tallies {
 }
 
 /// What was counted of one app's notes.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Tally {
     exits: [u64; Cause::ALL.len()],
     /// Pauses before another attempt.
     pub(super) backoffs: u64,
@@ -63,6 +64,15 @@ impl Tallies {
     /// What was counted of `app`.
     pub(super) fn app(&self, app: &AppName) -> Tally {
         self.apps.get(app).copied().unwrap_or_default()
+    }
+
+    /// Counts of `app` that are behind `least` are brought up to it.
+    pub(super) fn raise(&mut self, app: &AppName, least: Tally) {
+        let tally = self.apps.entry(app.clone()).or_default();
+        for (count, least) in tally.exits.iter_mut().zip(least.exits) {
+            *count = least.max(*count);
+        }
+        tally.backoffs = least.backoffs.max(tally.backoffs);
     }
 
     /// Adds to the counts.

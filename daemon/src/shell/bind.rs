@@ -75,6 +75,12 @@ pub enum BindError {
         /// Why.
         source: io::Error,
     },
+    /// It is held by workers of a daemon that is no more, and cannot be had back from them.
+    #[error(
+        "`{0}` is held by workers of the scgid before this one, and the kernel does not let it be \
+         taken back from them; stop the app and start it to bind it again"
+    )]
+    Lost(ListenAt),
     /// The service manager handed over nothing of this name.
     #[error("no socket called `{name}` was handed over by the service manager{}", known(.had))]
     NotInherited {
@@ -106,6 +112,16 @@ impl SocketFile {
         Ok(Self { path: path.to_owned(), identity: (file.dev(), file.ino()) })
     }
 
+    /// The file that another process made at `path`.
+    pub(super) fn known(path: &Path, identity: (u64, u64)) -> Self {
+        Self { path: path.to_owned(), identity }
+    }
+
+    /// Its device and number.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+
     /// Gives the file its owner, group and mode.
     ///
     /// # Errors
@@ -113,6 +129,13 @@ impl SocketFile {
     /// What chown(2) and chmod(2) say.
     pub fn own(&self, ownership: Ownership) -> io::Result<()> {
         own(&self.path, ownership)
+    }
+}
+
+/// Removes the file of a socket that another process made and that was closed since.
+pub(super) fn forget_file(address: &Address, identity: (u64, u64)) {
+    if let Address::Unix(path) = address {
+        drop(SocketFile::known(path, identity));
     }
 }
 
@@ -163,12 +186,36 @@ fn bind_unix(
     ownership: Ownership,
     backlog: u16,
 ) -> Result<(OwnedFd, SocketFile), BindError> {
+    bind_unless(path, ownership, backlog, refuse_the_living)
+}
+
+/// Opens a listener on a unix socket's `path`, whoever listens there: they keep whom they have in
+/// their queue, and get nobody else.
+///
+/// # Errors
+///
+/// [`BindError`]; nothing has changed then.
+pub(super) fn bind_over(
+    path: &Path,
+    ownership: Ownership,
+    backlog: u16,
+) -> Result<(OwnedFd, SocketFile), BindError> {
+    bind_unless(path, ownership, backlog, |_| Ok(()))
+}
+
+/// Opens a listener on a unix socket's `path`, unless `refused` says why not if something is there.
+fn bind_unless(
+    path: &Path,
+    ownership: Ownership,
+    backlog: u16,
+    refused: fn(&Path) -> Result<(), BindError>,
+) -> Result<(OwnedFd, SocketFile), BindError> {
     let address = Address::Unix(path.to_owned());
     let listen = |source| BindError::Listen { address: address.clone(), source };
     let flags = SockFlag::SOCK_CLOEXEC;
     let fd = socket::socket(AddressFamily::Unix, SockType::Stream, flags, None);
     let fd = fd.map_err(|errno| listen(errno.into()))?;
-    let place = take_place(&fd, path)?;
+    let place = take_place(&fd, path, refused)?;
     // Removes the name if anything goes wrong from here on.
     let mut file = SocketFile::of(&place).map_err(listen)?;
     own(&place, ownership)
@@ -182,7 +229,11 @@ fn bind_unix(
 }
 
 /// Binds `fd` to `path`, or beside it if a dead program's socket has that name; returns where.
-fn take_place(fd: &OwnedFd, path: &Path) -> Result<PathBuf, BindError> {
+fn take_place(
+    fd: &OwnedFd,
+    path: &Path,
+    refused: fn(&Path) -> Result<(), BindError>,
+) -> Result<PathBuf, BindError> {
     let address = Address::Unix(path.to_owned());
     let listen =
         |errno: Errno| BindError::Listen { address: address.clone(), source: errno.into() };
@@ -192,7 +243,7 @@ fn take_place(fd: &OwnedFd, path: &Path) -> Result<PathBuf, BindError> {
             bind_at(fd, path).map_err(listen)?;
         }
         Err(Errno::EADDRINUSE) => {
-            refuse_the_living(path)?;
+            refused(path)?;
             let beside = beside(path);
             // What a killed predecessor of the same pid left in the middle of its work.
             let _ = std::fs::remove_file(&beside);

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use scgi_protocol::control::Timestamp;
 use scgi_protocol::page;
@@ -20,7 +20,10 @@ const STEP_NS: u64 = 500_000_000;
 /// Reads time. Clones read the same clock.
 #[derive(Clone, Debug)]
 pub struct Clock {
-    began: Instant,
+    /// What `CLOCK_MONOTONIC` showed at [`Moment::START`], in nanoseconds.
+    start_monotonic_ns: u64,
+    /// When this program began.
+    began: Moment,
     /// What the wall clock showed at [`Moment::START`], in nanoseconds since 1970.
     start_ns: Arc<AtomicU64>,
 }
@@ -28,13 +31,36 @@ pub struct Clock {
 impl Clock {
     /// Starts the clock: it is [`Moment::START`] for all its clones.
     pub fn start() -> Self {
-        let start_ns = Arc::new(AtomicU64::new(wall_ns()));
-        Self { began: Instant::now(), start_ns }
+        Self::since(Self::monotonic_ns())
+    }
+
+    /// Goes on from a clock that showed [`Moment::START`] when `CLOCK_MONOTONIC` showed
+    /// `start_monotonic_ns`, which must not lie ahead: that of a daemon before this one.
+    pub fn resume(start_monotonic_ns: u64) -> Self {
+        Self::since(start_monotonic_ns.min(Self::monotonic_ns()))
+    }
+
+    fn since(start_monotonic_ns: u64) -> Self {
+        let passed_ns = Self::monotonic_ns().saturating_sub(start_monotonic_ns);
+        let start_ns = Arc::new(AtomicU64::new(wall_ns().saturating_sub(passed_ns)));
+        let began = Moment(Duration::from_nanos(passed_ns));
+        Self { start_monotonic_ns, began, start_ns }
+    }
+
+    /// What `CLOCK_MONOTONIC` showed at [`Moment::START`], in nanoseconds.
+    pub fn start_monotonic_ns(&self) -> u64 {
+        self.start_monotonic_ns
+    }
+
+    /// When this program began; [`Moment::START`] unless it took over from another.
+    pub fn began(&self) -> Moment {
+        self.began
     }
 
     /// What time it is.
     pub fn now(&self) -> Moment {
-        Moment(self.began.elapsed())
+        let passed_ns = Self::monotonic_ns().saturating_sub(self.start_monotonic_ns);
+        Moment(Duration::from_nanos(passed_ns))
     }
 
     /// What the wall clock showed at `moment`, or will show.
@@ -62,7 +88,8 @@ impl Clock {
             self.start_ns.store(start_ns, Relaxed);
         }
         let start = Duration::from_nanos(self.start_ns.load(Relaxed));
-        Timestamp::from(SystemTime::UNIX_EPOCH + start + moment.0)
+        let shown = (SystemTime::UNIX_EPOCH + start).checked_add(moment.0);
+        Timestamp::from(shown.unwrap_or(SystemTime::UNIX_EPOCH + start))
     }
 }
 
@@ -87,6 +114,17 @@ mod tests {
         let first = clock.wall(moment);
 
         assert!((0..100).all(|_| clock.clone().wall(moment) == first));
+    }
+
+    #[test]
+    fn a_clock_that_goes_on_shows_what_the_one_before_it_shows() {
+        let first = Clock::start();
+        let moment = first.now();
+
+        let second = Clock::resume(first.start_monotonic_ns());
+
+        assert!(second.now() >= moment && second.began() >= moment);
+        assert!(second.now().since(moment) < Duration::from_secs(60));
     }
 
     #[test]

@@ -15,7 +15,8 @@ use scgi_protocol::inherit;
 use scgi_protocol::name::AppName;
 
 use super::backlog::{Inode, cut_short};
-use super::bind::{BindError, SocketFile, bind, resize_queue};
+use super::bind::{BindError, SocketFile, bind, bind_over, resize_queue};
+use super::state::record::{ListenerRecord, SocketMark};
 use crate::spec::{AppSpec, ListenAt, ListenSpec};
 
 /// The listening sockets of all apps.
@@ -35,6 +36,7 @@ pub struct Listeners {
 struct Held {
     spec: ListenSpec,
     fd: OwnedFd,
+    mark: SocketMark,
     /// Removes the socket's file when the last listener of that address is released.
     file: Option<Arc<SocketFile>>,
 }
@@ -46,7 +48,7 @@ impl Held {
             .fd
             .try_clone()
             .map_err(|source| BindError::Again { address: spec.at.clone(), source })?;
-        Ok(Self { spec: spec.clone(), fd, file: self.file.clone() })
+        Ok(Self { spec: spec.clone(), fd, mark: self.mark, file: self.file.clone() })
     }
 
     /// Makes a socket that is in use what its spec says.
@@ -131,7 +133,44 @@ impl Listeners {
             },
             ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
-        Ok(Held { spec: spec.clone(), fd, file: file.map(Arc::new) })
+        let mark = SocketMark::of(&fd);
+        Ok(Held { spec: spec.clone(), fd, mark, file: file.map(Arc::new) })
+    }
+
+    /// Opens a unix socket in the place of one that workers of `app` still serve and that nobody
+    /// can give back: who connects from then on waits here.
+    pub(super) fn replace(&mut self, app: &AppName, spec: &ListenSpec) -> Result<(), BindError> {
+        let ListenAt::Address(Address::Unix(path)) = &spec.at else {
+            return Err(BindError::Lost(spec.at.clone()));
+        };
+        let (fd, file) = bind_over(path, spec.ownership, spec.backlog)?;
+        let (mark, file) = (SocketMark::of(&fd), Some(Arc::new(file)));
+        let held = Held { spec: spec.clone(), fd, mark, file };
+        self.held.entry(app.clone()).or_default().push(held);
+        Ok(())
+    }
+
+    /// Takes a socket that a daemon before this one made.
+    pub(super) fn take_back(&mut self, app: &AppName, record: ListenerRecord, fd: OwnedFd) {
+        let ListenerRecord { spec, socket: mark, file } = record;
+        let held = self.held.entry(app.clone()).or_default();
+        // The specs of one address share its file.
+        let same = held.iter().find(|h| h.spec.at == spec.at).and_then(|h| h.file.clone());
+        let file = same.or_else(|| {
+            let ListenAt::Address(Address::Unix(path)) = &spec.at else { return None };
+            file.map(|identity| Arc::new(SocketFile::known(path, identity)))
+        });
+        held.push(Held { spec, fd, mark, file });
+    }
+
+    /// How the listeners of `app` are written down.
+    pub(super) fn records(&self, app: &AppName) -> Vec<ListenerRecord> {
+        let record = |held: &Held| ListenerRecord {
+            spec: held.spec.clone(),
+            socket: held.mark,
+            file: held.file.as_ref().map(|file| file.identity()),
+        };
+        self.held.get(app).into_iter().flatten().map(record).collect()
     }
 
     fn inherited(&self, name: &str) -> Result<OwnedFd, BindError> {

@@ -12,6 +12,7 @@
 //! configuration, answering scrapes and control requests) is done beside the loop and reaches it
 //! as a fact.
 
+mod adopt;
 mod asked;
 pub mod backlog;
 pub mod bind;
@@ -19,6 +20,8 @@ pub mod board;
 pub mod clock;
 pub mod handle;
 mod health;
+mod heir;
+mod ledger;
 mod listeners;
 mod notices;
 pub mod output;
@@ -27,6 +30,7 @@ mod reap;
 pub mod reload;
 mod signals;
 mod spawn;
+pub mod state;
 mod strays;
 mod sys;
 mod wake;
@@ -34,7 +38,7 @@ mod wake;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 
-use scgi_protocol::name::{AppName, OperationId};
+use scgi_protocol::name::{AppName, OperationId, WorkerId};
 use scgi_protocol::notice::Notice;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
@@ -45,6 +49,7 @@ use crate::metrics::{Metrics, Pulse};
 use crate::scoreboard::Scoreboard;
 use crate::spec::{Limit, Site};
 use crate::supervisor::{Changes, Event, Moment, Pid, Supervisor};
+use adopt::Wanted;
 use backlog::Queues;
 use board::Board;
 use clock::Clock;
@@ -58,6 +63,7 @@ pub use reap::adopt_orphans;
 use reload::Read;
 use signals::{Signals, Word};
 use spawn::Surroundings;
+use state::State;
 pub(crate) use sys::peer_groups;
 use wake::Wake;
 
@@ -85,6 +91,8 @@ pub struct Shared {
 pub struct Start {
     /// What it shares.
     pub shared: Shared,
+    /// Where it is written down what goes on.
+    pub state: State,
     /// What the service manager handed over.
     pub listeners: Listeners,
     /// Where workers say their notices.
@@ -117,6 +125,11 @@ pub struct Shell {
     site: Option<Site>,
     last_operation: OperationId,
     stopping: bool,
+    state: State,
+    /// Adopted processes that have ended.
+    ended: mpsc::UnboundedReceiver<(Pid, WorkerId)>,
+    /// When to look for what workers of the daemon before this one left behind, and whose.
+    sweep: Option<(Moment, Wanted)>,
 }
 
 /// Something the loop heard of.
@@ -128,6 +141,7 @@ enum News {
     Question(Question),
     Read(Box<Read>),
     Probed(Outcome),
+    Ended(Pid, WorkerId),
     Deadline,
 }
 
@@ -138,7 +152,9 @@ impl Shell {
     ///
     /// If the kernel refuses the notify socket, a signal handler or the wake-up set.
     pub fn new(start: Start) -> std::io::Result<Self> {
-        let Start { shared, listeners, notify_socket, nofile, questions, facts, config } = start;
+        let Start { shared, state, listeners, notify_socket, nofile, questions, facts, config } =
+            start;
+        let (ended_tell, ended) = mpsc::unbounded_channel();
         let (reader, read) = mpsc::channel(1);
         let notices = Notices::open(&notify_socket)?;
         let hands = Hands {
@@ -154,6 +170,7 @@ impl Shell {
             born: BTreeMap::new(),
             checkups: Checkups::new(shared.scoreboard.clone()),
             traffic: BTreeMap::new(),
+            ended: ended_tell,
             exit: false,
         };
         let signals = Signals::listen()?;
@@ -174,6 +191,9 @@ impl Shell {
             site,
             last_operation,
             stopping,
+            state,
+            ended,
+            sweep: None,
         })
     }
 
@@ -191,13 +211,16 @@ impl Shell {
             for fact in self.understand(news, now) {
                 self.turn(fact, now);
             }
+            self.sweep(now);
         }
+        self.state.clear();
     }
 
     async fn next(&mut self) -> News {
         let clock = &self.shared.clock;
         let pulse = clock.now() + PULSE;
-        let due = self.supervisor.deadline().map_or(pulse, |due| due.min(pulse));
+        let sweep = self.sweep.as_ref().map(|(at, _)| *at);
+        let due = self.supervisor.deadline().into_iter().chain(sweep).fold(pulse, Moment::min);
         let wait = due.since(clock.now());
         // In no order: a flood of one kind, notices say, must not keep the others waiting.
         tokio::select! {
@@ -207,6 +230,7 @@ impl Shell {
             Some(question) = self.questions.recv() => News::Question(question),
             Some(read) = self.read.recv() => News::Read(Box::new(read)),
             outcome = self.hands.checkups.next() => News::Probed(outcome),
+            Some((pid, worker)) = self.ended.recv() => News::Ended(pid, worker),
             () = sleep(wait) => News::Deadline,
         }
     }
@@ -240,6 +264,7 @@ impl Shell {
                 Vec::new()
             }
             News::Probed((worker, outcome)) => vec![Event::Probed { worker, outcome }],
+            News::Ended(pid, worker) => self.ended(pid, worker, now),
             News::Deadline => vec![Event::Tick],
         }
     }
@@ -247,19 +272,28 @@ impl Shell {
     /// Lets the core take in one fact and all that comes of it.
     fn turn(&mut self, fact: Event, now: Moment) {
         let mut facts = VecDeque::from([fact]);
+        let mut changed = Changes::default();
         while let Some(fact) = facts.pop_front() {
+            let is_look = matches!(fact, Event::Load { .. });
             let mut actions = self.supervisor.handle(fact, now);
             actions.sort_by_key(patience);
+            let Changes { pools, operations } = self.supervisor.take_changes();
+            // What a look alone changes is looked at again soon.
+            if !is_look || !actions.is_empty() {
+                self.write_down(&pools);
+            }
+            changed.pools.extend(pools);
+            changed.operations.extend(operations);
             for action in actions {
                 facts.extend(self.hands.perform(action, &self.supervisor, now));
             }
         }
-        self.post(now);
+        self.post(changed, now);
     }
 
     /// Posts what has changed.
-    fn post(&mut self, now: Moment) {
-        let Changes { pools, operations } = self.supervisor.take_changes();
+    fn post(&self, changed: Changes, now: Moment) {
+        let Changes { pools, operations } = changed;
         for app in pools {
             self.shared.board.post_pool(&app, self.supervisor.view(&app, now));
         }

@@ -3,19 +3,23 @@
 //! An action's outcome is a fact, returned at once or heard of later. Nothing here decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal as Kernel;
 use scgi_protocol::name::{AppName, WorkerId};
+use tokio::sync::mpsc::UnboundedSender;
 
+use super::adopt::Survivor;
 use super::backlog::Queues;
 use super::clock::Clock;
 use super::health::Checkups;
 use super::listeners::Listeners;
-use super::output::Output;
+use super::output::{Output, Pipes};
 use super::reap::{self, To};
 use super::spawn::{Status, Surroundings, spawn};
+use super::state::record::ProcessRecord;
 use super::strays;
 use super::wake::{Wake, is_somebody_there};
 use crate::journal::Journal;
@@ -45,14 +49,30 @@ pub(super) struct Hands {
     pub(super) checkups: Checkups,
     /// What was last seen of each app's traffic.
     pub(super) traffic: BTreeMap<AppName, Traffic>,
+    /// Where the end of an adopted process is told.
+    pub(super) ended: UnboundedSender<(Pid, WorkerId)>,
     pub(super) exit: bool,
 }
 
 /// A worker's process.
 #[derive(Debug)]
 pub(super) struct Process {
-    worker: WorkerId,
-    status: Status,
+    pub(super) worker: WorkerId,
+    pub(super) kind: Kind,
+    /// How it is written down.
+    pub(super) record: ProcessRecord,
+    /// The memory of its page, to be handed on.
+    #[expect(dead_code, reason = "held so that it can be handed on")]
+    pub(super) page: OwnedFd,
+}
+
+/// Whose child a process is.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// This daemon's; it may have something to say about its start.
+    Child(Status),
+    /// That of a daemon that is no more.
+    Adopted(Survivor),
 }
 
 /// What was last seen of an app's traffic.
@@ -71,18 +91,18 @@ impl Hands {
         action: Action,
         supervisor: &Supervisor,
         now: Moment,
-    ) -> Option<Event> {
+    ) -> Vec<Event> {
         match action {
-            Action::Spawn(order) => return Some(self.spawn(&order)),
+            Action::Spawn(order) => return self.spawn(&order),
             Action::Signal { pid, signal: Signal::Kill } => {
-                reap::signal(pid, Kernel::SIGKILL, To::Group);
+                self.signal(pid, Kernel::SIGKILL, To::Group);
             }
             Action::Signal { pid, signal: Signal::Stop(signal) } => {
-                reap::signal(pid, kernel(signal), To::Process);
+                self.signal(pid, kernel(signal), To::Process);
             }
             Action::Forget { worker } => self.forget(worker),
             Action::Watch { app } => self.wake.arm(&app, &self.listeners.all(&app)),
-            Action::Sample { app } => return Some(self.look(app, supervisor, now)),
+            Action::Sample { app } => return vec![self.look(app, supervisor, now)],
             Action::Probe { worker, app, health } => {
                 let listener = self.listeners.of(&app).first().copied();
                 self.checkups.ask(worker, &app, listener, health);
@@ -91,7 +111,16 @@ impl Hands {
             Action::Tell(note) => self.tell(&note, now),
             Action::Exit => self.exit = true,
         }
-        None
+        Vec::new()
+    }
+
+    /// Sends a signal to a worker, if it is there.
+    fn signal(&self, pid: Pid, signal: Kernel, to: To) {
+        match self.born.get(&pid).map(|process| &process.kind) {
+            Some(Kind::Child(_)) => reap::signal(pid, signal, to),
+            Some(Kind::Adopted(survivor)) => survivor.signal(signal, to),
+            None => {}
+        }
     }
 
     /// Looks at an app's pool.
@@ -128,7 +157,20 @@ impl Hands {
         let process = self.born.remove(&pid)?;
         self.output.drain(process.worker);
         let served = self.scoreboard.served(process.worker);
-        Some(Event::Exited { pid, exit, served, words: process.status.words() })
+        let words = match process.kind {
+            Kind::Child(status) => status.words(),
+            Kind::Adopted(_) => None,
+        };
+        Some(Event::Exited { pid, exit, served, words })
+    }
+
+    /// An adopted process has ended: what the core should know of it, unless it knows already.
+    pub(super) fn ended(&mut self, pid: Pid, worker: WorkerId) -> Option<Event> {
+        let process = self.born.get(&pid).filter(|process| process.worker == worker)?;
+        let Kind::Adopted(survivor) = &process.kind else { return None };
+        survivor.end_group(process.record.began);
+        let exit = survivor.exit();
+        self.buried(pid, exit)
     }
 
     /// Kills what dead workers left behind.
@@ -143,13 +185,15 @@ impl Hands {
         self.queues.set(app, self.listeners.inodes(app));
     }
 
-    fn spawn(&mut self, order: &Spawn) -> Event {
+    fn spawn(&mut self, order: &Spawn) -> Vec<Event> {
         let worker = order.worker;
         let listeners = self.listeners.of(&order.app);
         let born = match spawn(order, &listeners, &self.surroundings) {
             Ok(born) => born,
-            Err(error) => return Event::NotSpawned { worker, error: in_words(&error) },
+            Err(error) => return vec![Event::NotSpawned { worker, error: in_words(&error) }],
         };
+        // An adopted process may have ended just now, and its number be this one's already.
+        let before = self.buried(born.pid, Exit::Unknown);
         let living = Living {
             worker,
             seat: order.seat,
@@ -164,12 +208,19 @@ impl Hands {
             generation: order.generation,
             role: order.role,
         };
-        if let Err(error) = self.output.collect(&about, born.pipes) {
+        self.collect(&about, born.pipes);
+        let (pid, kind) = (born.pid, Kind::Child(born.status));
+        self.born.insert(pid, Process { worker, kind, record: born.record, page: born.page_fd });
+        before.into_iter().chain([Event::Spawned { worker, pid }]).collect()
+    }
+
+    /// Begins to collect what a worker writes.
+    pub(super) fn collect(&mut self, about: &About, pipes: Pipes) {
+        if let Err(error) = self.output.collect(about, pipes) {
+            let (app, worker) = (&about.app, about.worker);
             let error = &error as &dyn std::error::Error;
-            tracing::error!(app = %about.app, %worker, error, "output is not collected");
+            tracing::error!(%app, %worker, error, "output is not collected");
         }
-        self.born.insert(born.pid, Process { worker, status: born.status });
-        Event::Spawned { worker, pid: born.pid }
     }
 
     fn forget(&mut self, worker: WorkerId) {

@@ -28,6 +28,13 @@ pub(super) struct Read {
     answer: Option<Answer>,
 }
 
+impl Read {
+    /// Read because the daemon began, not because somebody asked.
+    pub(super) fn unasked(loaded: Result<Loaded, Problems>) -> Self {
+        Self { loaded, answer: None }
+    }
+}
+
 /// What a site says about the daemon itself.
 pub fn facts(site: &Site, config: Option<&Path>, text: String) -> Arc<SiteFacts> {
     Arc::new(SiteFacts {
@@ -152,6 +159,7 @@ impl Shell {
         self.site = Some(loaded.site);
         let operation = self.next_operation();
         self.turn(Event::Apply { apps, unprepared, operation }, self.shared.clock.now());
+        self.write_down_site();
     }
 }
 

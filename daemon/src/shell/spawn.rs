@@ -17,11 +17,14 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
+use nix::sys::stat::fstat;
 use nix::unistd::{Pid as Process, pipe2};
-use scgi_protocol::birth::{Birth, LISTEN_FDS_START};
+use scgi_protocol::birth::{self, Birth, LISTEN_FDS_START};
 use scgi_protocol::page::Page;
 
+use super::adopt::identity;
 use super::output::Pipes;
+use super::state::record::ProcessRecord;
 use crate::launch::{self, LaunchOrder, OrderError, WORDS_MAX_BYTES};
 use crate::spec::{AppSpec, Launch, Limit, Resource};
 use crate::supervisor::{Pid, Role, Spawn};
@@ -48,8 +51,12 @@ pub(super) enum SpawnError {
 pub(super) struct Born {
     /// Its process.
     pub(super) pid: Pid,
+    /// How it is written down.
+    pub(super) record: ProcessRecord,
     /// The memory in which it writes what it is doing.
     pub(super) page: Page,
+    /// The same, to be handed on.
+    pub(super) page_fd: OwnedFd,
     /// What it writes to its standard output and error.
     pub(super) pipes: Pipes,
     /// Where the launcher says why it failed.
@@ -92,19 +99,40 @@ pub(super) fn spawn(
     layout.append(stderr.read.as_fd());
     let order = LaunchOrder {
         launch: what(spawn, surroundings),
-        birth: birth(spawn, listeners.len(), page_number, &surroundings.notify_socket),
+        birth: birth_of(spawn, listeners.len(), page_number, &surroundings.notify_socket),
     };
     let order = order.to_memfd().map_err(SpawnError::Order)?;
     let order_number = layout.append(order.as_fd());
     let status_number = layout.append(status.write.as_fd());
 
     let arguments = launch::arguments(order_number, status_number);
-    let pid = layout.spawn(&arguments).map_err(|e| SpawnError::Resource("a process", e))?;
+    let said = signature(spawn, &surroundings.notify_socket);
+    let pid = layout.spawn(&arguments, &said).map_err(|e| SpawnError::Resource("a process", e))?;
+    let record = ProcessRecord {
+        worker: spawn.worker,
+        pid,
+        began: identity::began(pid).unwrap_or(0),
+        listeners: u16::try_from(listeners.len()).unwrap_or(u16::MAX),
+        page: inode(&page_fd),
+        pipes: [inode(&stdout.read), inode(&stderr.read)],
+    };
     nonblocking(&stdout.read)?;
     nonblocking(&stderr.read)?;
     nonblocking(&status.read)?;
     let pipes = Pipes { stdout: stdout.read, stderr: stderr.read };
-    Ok(Born { pid, page, pipes, status: Status(status.read) })
+    Ok(Born { pid, record, page, page_fd, pipes, status: Status(status.read) })
+}
+
+/// By what the launcher is known while it is not yet the worker.
+fn signature(spawn: &Spawn, notify_socket: &Path) -> [String; 3] {
+    let notify_socket = notify_socket.display().to_string();
+    let said = birth::signature(&spawn.app.name, spawn.worker, &notify_socket);
+    said.map(|(name, value)| format!("{name}={value}"))
+}
+
+/// The kernel's number of what is behind a descriptor.
+fn inode(fd: &OwnedFd) -> u64 {
+    fstat(fd).map_or(0, |found| found.st_ino)
 }
 
 /// What is run: the app's program, or in its place one of our own.
@@ -129,7 +157,7 @@ fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
     launch
 }
 
-fn birth(spawn: &Spawn, listeners: usize, page_fd: RawFd, notify_socket: &Path) -> Birth {
+fn birth_of(spawn: &Spawn, listeners: usize, page_fd: RawFd, notify_socket: &Path) -> Birth {
     let AppSpec { name, listen, launch, concurrency, .. } = &*spawn.app;
     Birth {
         app: name.clone(),
@@ -206,7 +234,7 @@ impl<'fd> Layout<'fd> {
     ///
     /// A number that a worker finds something under may be one that the daemon still needs as a
     /// source: such a source goes by way of a number above all others.
-    fn spawn(&self, arguments: &[String]) -> io::Result<Pid> {
+    fn spawn(&self, arguments: &[String], said: &[String]) -> io::Result<Pid> {
         let sources = self.places.iter().map(|(fd, _)| fd.as_raw_fd());
         let above = sources.clone().chain([self.next]).max().unwrap_or(self.next) + 1;
         let way = |(source, above)| (source, if source < self.next { above } else { source });
@@ -224,11 +252,11 @@ impl<'fd> Layout<'fd> {
         let text = |text: String| CString::new(text).map_err(io::Error::from);
         let arguments: Vec<_> = arguments.iter().cloned().map(text).collect::<Result<_, _>>()?;
         // What of this reaches the app is the launcher's business.
-        let environment: Vec<_> = std::env::vars_os()
-            .filter_map(|(name, value)| {
-                Some(text(format!("{}={}", name.to_str()?, value.to_str()?)))
-            })
-            .collect::<Result<_, _>>()?;
+        let ours = std::env::vars_os()
+            .filter(|(name, _)| birth::VARIABLES.iter().all(|theirs| name != theirs))
+            .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value.to_str()?)));
+        let environment: Vec<_> =
+            ours.chain(said.iter().cloned()).map(text).collect::<Result<_, _>>()?;
         let pid = posix_spawn(OURSELVES, &actions, &attributes()?, &arguments, &environment)?;
         Ok(pid.as_raw())
     }

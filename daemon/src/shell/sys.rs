@@ -1,4 +1,4 @@
-//! The three things the daemon needs of the kernel and the reactor that no safe interface offers.
+//! What the daemon needs of the kernel and the reactor, and no safe interface offers.
 //!
 //! One of the few files of the house that lift the ban on `unsafe`.
 
@@ -87,6 +87,37 @@ pub(crate) fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
         }
         groups.resize(needed, 0);
     }
+}
+
+/// What the kernel tells of a process (`struct pidfd_info` of linux/pidfd.h).
+#[repr(C)]
+#[derive(Debug, Default)]
+struct ProcessInfo {
+    mask: u64,
+    cgroup: u64,
+    /// Process, thread group and parent, then real, effective, saved and file system identities.
+    identity: [u32; 11],
+    exit_code: i32,
+}
+
+const _: () = assert!(size_of::<ProcessInfo>() == 64, "the size stands in the request's number");
+
+/// `PIDFD_GET_INFO`: `_IOWR(0xff, 11, struct pidfd_info)`.
+const GET_INFO: libc::Ioctl = 3 << 30 | 64 << 16 | 0xff << 8 | 11;
+
+/// In the mask: the exit status is asked for, or told.
+const INFO_EXIT: u64 = 1 << 3;
+
+/// The status, as of wait(2), of a process that was buried; `None` if it was not, or the kernel is
+/// too old to remember (before 6.15).
+#[expect(unsafe_code, reason = "no safe wrapper of this ioctl exists")]
+pub(super) fn exit_status(pidfd: impl AsFd) -> Option<i32> {
+    let mut info = ProcessInfo { mask: INFO_EXIT, ..ProcessInfo::default() };
+    // SAFETY: the descriptor is borrowed and so open during the call. The request's number carries
+    // the size of `info`, beyond which the kernel writes nothing; every bit pattern is a valid
+    // value of its fields, which are integers. The kernel keeps no reference to it.
+    let result = unsafe { libc::ioctl(pidfd.as_fd().as_raw_fd(), GET_INFO, &raw mut info) };
+    (result == 0 && info.mask & INFO_EXIT != 0).then_some(info.exit_code)
 }
 
 #[cfg(test)]

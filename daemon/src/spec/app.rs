@@ -1,11 +1,12 @@
 //! One app as it is meant to be.
 
 use scgi_protocol::name::AppName;
+use serde::{Deserialize, Serialize};
 
 use super::{Launch, ListenSpec, Restart, Roll, Sizing, Timing};
 
 /// One app as it is meant to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSpec {
     /// Its name.
     pub name: AppName,

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use scgi_protocol::address::Address;
+use serde::{Deserialize, Serialize};
 
 /// One listening socket of an app.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ListenSpec {
     /// Where it comes from.
     pub at: ListenAt,
@@ -21,7 +22,7 @@ impl ListenSpec {
 }
 
 /// Where a listening socket comes from.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ListenAt {
     /// The daemon binds it.
     Address(Address),
@@ -39,7 +40,7 @@ impl fmt::Display for ListenAt {
 }
 
 /// Whom the file of a unix socket belongs to; `None` leaves it as the kernel makes it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Ownership {
     /// Its owner's number.
     pub owner: Option<u32>,

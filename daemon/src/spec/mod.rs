@@ -8,6 +8,7 @@ mod app;
 mod launch;
 mod listen;
 mod policy;
+pub(crate) mod shared;
 mod site;
 
 pub use app::{AppSpec, Change};

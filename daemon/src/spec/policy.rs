@@ -3,13 +3,34 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// How many workers an app has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Numbers")]
 pub struct Sizing {
     min: u16,
     max: u16,
     spare: u16,
     idle_timeout: Duration,
+}
+
+/// A [`Sizing`] as it was written down, not yet believed.
+#[derive(Deserialize)]
+struct Numbers {
+    min: u16,
+    max: u16,
+    spare: u16,
+    idle_timeout: Duration,
+}
+
+impl TryFrom<Numbers> for Sizing {
+    type Error = SizingError;
+
+    fn try_from(numbers: Numbers) -> Result<Self, SizingError> {
+        let Numbers { min, max, spare, idle_timeout } = numbers;
+        Self::dynamic(min, max, spare, idle_timeout)
+    }
 }
 
 /// Why numbers are not a [`Sizing`].
@@ -99,7 +120,7 @@ impl Sizing {
 }
 
 /// How a worker's readiness is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ready {
     /// It says `READY=1`.
     Notify,
@@ -108,7 +129,7 @@ pub enum Ready {
 }
 
 /// The signal that asks a worker to leave.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum StopSignal {
     /// SIGTERM.
     Term,
@@ -143,7 +164,7 @@ impl StopSignal {
 }
 
 /// How long starting and stopping may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timing {
     /// How readiness is known.
     pub ready: Ready,
@@ -167,7 +188,7 @@ impl Default for Timing {
 }
 
 /// What deaths cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restart {
     /// Deaths within `period` that a generation may have before it is given up; at least 1.
     pub budget: u32,
@@ -194,7 +215,7 @@ impl Default for Restart {
 }
 
 /// How one generation is replaced by the next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Roll {
     /// How many workers beyond the wanted number may exist meanwhile.
     pub surge: Surge,
@@ -211,7 +232,7 @@ impl Default for Roll {
 }
 
 /// A number of workers, or a share of those that are wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Surge {
     /// So many; with 0 an old worker leaves before the new one comes.
     Count(u16),
@@ -239,7 +260,7 @@ impl fmt::Display for Surge {
 }
 
 /// A request that a healthy worker answers well.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// What is asked for, by GET; begins with `/`.
     pub path: String,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use scgi_protocol::address::Address;
 use scgi_protocol::name::AppName;
+use serde::{Deserialize, Serialize};
 
 use super::{AppSpec, Ownership};
 
@@ -23,7 +24,7 @@ pub struct Site {
 /// The control socket and who may do what through it.
 ///
 /// The daemon's own user and root may do everything.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlSpec {
     /// The socket's path. Its directory is the daemon's runtime directory.
     pub socket: PathBuf,
@@ -36,7 +37,7 @@ pub struct ControlSpec {
 }
 
 /// A user or a group, by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Who {
     /// One user.
     User(u32),
@@ -45,7 +46,7 @@ pub enum Who {
 }
 
 /// The listener for metrics and health.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsSpec {
     /// Where it listens.
     pub listen: Address,

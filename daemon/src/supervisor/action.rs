@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::event::Pid;
 use super::note::Note;
@@ -73,7 +74,7 @@ pub struct Spawn {
 }
 
 /// What a worker does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Role {
     /// It runs the app's program.
     App,

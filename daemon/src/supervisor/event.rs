@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use scgi_protocol::control::{Scale, Verb};
 use scgi_protocol::name::{AppName, OperationId, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use crate::spec::AppSpec;
 
@@ -47,6 +48,18 @@ pub enum Event {
         worker: WorkerId,
         /// Why.
         error: String,
+    },
+    /// The daemon ended while it started a worker, and no process of it is to be found.
+    Lost {
+        /// The worker.
+        worker: WorkerId,
+    },
+    /// The daemon has taken over from one that ended. All that it found out is written down before
+    /// anything is decided: nobody is sent a signal who may be gone.
+    TookOver {
+        /// What became of workers since: [`Event::Exited`], [`Event::Spawned`], [`Event::Lost`],
+        /// [`Event::Ready`].
+        facts: Vec<Self>,
     },
     /// A worker said that it accepts connections.
     Ready {
@@ -116,7 +129,7 @@ pub enum Order {
 }
 
 /// What somebody can ask of one app.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AppOrder {
     /// Run again; its listeners are open.
     Start,
@@ -183,6 +196,8 @@ pub enum Exit {
     Code(i32),
     /// A signal ended it.
     Signal(i32),
+    /// It was no child of this daemon, and nobody can tell any more.
+    Unknown,
 }
 
 impl fmt::Display for Exit {
@@ -190,6 +205,7 @@ impl fmt::Display for Exit {
         match self {
             Self::Code(code) => write!(f, "exit {code}"),
             Self::Signal(number) => write!(f, "signal {number}{}", signal_name(*number)),
+            Self::Unknown => f.write_str("exit status unknown"),
         }
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use scgi_protocol::name::Generation;
+use serde::{Deserialize, Serialize};
 
 use super::restart::Trail;
 use crate::spec::AppSpec;
 
 /// One way of starting an app's workers, and how that went so far.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Launch {
     pub(super) generation: Generation,
+    #[serde(with = "crate::spec::shared")]
     pub(super) spec: Arc<AppSpec>,
     pub(super) trail: Trail,
     /// One of its workers has been ready.

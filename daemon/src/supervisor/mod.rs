@@ -27,6 +27,7 @@ mod note;
 mod operation;
 mod pool;
 mod restart;
+mod resume;
 mod roll;
 #[cfg(test)]
 mod sim;
@@ -48,8 +49,11 @@ pub use event::{AppOrder, Event, Exit, Load, Order, Pid};
 pub use moment::Moment;
 pub use note::{About, Cause, Note};
 use operation::{Operation, Verdict};
-use pool::{Ended, Pool};
+use pool::Ended;
+pub use pool::Pool;
+pub use resume::Memory;
 pub use view::{LifeView, OperationView, PoolView, RollView, TroubleView, WorkerView};
+pub use worker::Worker;
 
 /// All pools, and what was asked for.
 #[derive(Debug, Default)]
@@ -172,6 +176,11 @@ impl Supervisor {
         self.pools.get(app).map(|pool| &pool.latest.spec)
     }
 
+    /// The specs by which all apps run.
+    pub fn specs(&self) -> impl Iterator<Item = (&AppName, &Arc<AppSpec>)> {
+        self.pools.iter().map(|(app, pool)| (app, &pool.latest.spec))
+    }
+
     /// How `app` shall be.
     pub fn wish(&self, app: &AppName) -> Option<Wish> {
         self.pools.get(app).map(|pool| pool.wish)
@@ -210,6 +219,11 @@ impl Supervisor {
                 let app = self.launching.remove(&worker);
                 self.tell(app, |pool| pool.not_spawned(worker, error, now, out))
             }
+            Event::Lost { worker } => {
+                let app = self.launching.remove(&worker);
+                self.tell(app, |pool| pool.lost(worker))
+            }
+            Event::TookOver { facts } => self.took_over(facts, now, out),
             Event::Exited { pid, exit, served, words } => {
                 let ended = Ended { exit, served, words };
                 let app = self.processes.remove(&pid);

@@ -4,9 +4,25 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// Time since the daemon began. Unlike an `Instant` it can be made up, which the simulation does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// Read back, it is at most a thousand years: a worker may ask for more time than any clock shows.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(from = "Duration")]
 pub struct Moment(pub Duration);
+
+impl From<Duration> for Moment {
+    fn from(since_start: Duration) -> Self {
+        Self(since_start.min(LATEST))
+    }
+}
+
+/// The latest moment that is believed when it is read back.
+const LATEST: Duration = Duration::from_secs(1000 * 365 * 24 * 60 * 60);
 
 impl Moment {
     /// When the daemon began.

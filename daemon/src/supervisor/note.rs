@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use scgi_protocol::control::Verb;
 use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::action::Role;
 use super::event::Pid;
@@ -24,7 +25,7 @@ pub struct About {
 }
 
 /// Why a worker is no more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Cause {
     /// It left by itself, with status 0.
     Left,

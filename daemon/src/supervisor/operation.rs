@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use scgi_protocol::control::{OperationState, Verb, Wish};
 use scgi_protocol::name::{AppName, OperationId};
+use serde::{Deserialize, Serialize};
 
 use super::event::AppOrder;
 use super::moment::Moment;
@@ -14,7 +15,7 @@ use super::view::OperationView;
 const NOBODY: &str = "no worker is left";
 
 /// One command under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Operation {
     pub(super) id: OperationId,
     pub(super) verb: Verb,
@@ -62,6 +63,16 @@ impl Operation {
     /// It ends with `remark`, if there is one.
     pub(super) fn remark(&mut self, remark: Option<String>) {
         self.remark = remark;
+    }
+
+    /// The operation that has to end before this one begins.
+    pub(super) fn queued_behind(&self) -> Option<OperationId> {
+        self.after.map(|(other, _)| other)
+    }
+
+    /// It can have been as it is: what was written down may be anything.
+    pub(super) fn is_consistent(&self, id: OperationId) -> bool {
+        self.id == id && self.waits_for.len() <= self.apps
     }
 
     /// It fails in the end, whatever becomes of the apps it waits for.

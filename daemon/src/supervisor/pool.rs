@@ -10,6 +10,7 @@ use std::time::Duration;
 use scgi_protocol::birth::EXIT_NEVER_AGAIN;
 use scgi_protocol::control::{AppState, Wish};
 use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Role};
 use super::event::{AppOrder, Exit, Load, Pid};
@@ -25,8 +26,8 @@ use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
 const RELIEF_PAUSE: Duration = Duration::from_secs(5);
 
 /// The running side of one app.
-#[derive(Clone, Debug)]
-pub(super) struct Pool {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Pool {
     /// The latest launch.
     pub(super) latest: Launch,
     /// The launch before it, for as long as the latest is not to be trusted.
@@ -53,8 +54,10 @@ pub(super) struct Pool {
     /// How many workers were wanted when that was last told.
     pub(super) told_target: u16,
     /// The shell was asked to tell when a connection arrives.
+    #[serde(skip)]
     pub(super) watching: bool,
     /// When the shell is to be asked so again.
+    #[serde(skip)]
     pub(super) watch_at: Option<Moment>,
     /// When another relief may be tried.
     pub(super) relief_not_before: Moment,
@@ -131,7 +134,7 @@ impl Pool {
     }
 
     /// The spec by which a worker of `generation` is judged.
-    pub(super) fn spec_of(&self, generation: Generation) -> &Arc<AppSpec> {
+    pub fn spec_of(&self, generation: Generation) -> &Arc<AppSpec> {
         match &self.fallback {
             Some(fallback) if fallback.generation == generation => &fallback.spec,
             Some(_) | None => &self.latest.spec,
@@ -255,6 +258,12 @@ impl Pool {
         }
     }
 
+    /// Nobody knows of a process that was to be this worker: it is as if it had never been asked
+    /// for.
+    pub(super) fn lost(&mut self, id: WorkerId) {
+        self.workers.remove(&id);
+    }
+
     /// A worker says that it accepts connections.
     pub(super) fn ready(&mut self, pid: Pid, now: Moment, out: &mut Vec<Action>) {
         let Some(worker) = self.worker_mut(pid) else { return };
@@ -299,7 +308,7 @@ impl Pool {
         let cause = match (worker.leaving, ended.exit) {
             (Some(asked), _) => asked,
             (None, Exit::Code(0)) => Cause::Left,
-            (None, Exit::Code(_)) => Cause::Failed,
+            (None, Exit::Code(_) | Exit::Unknown) => Cause::Failed,
             (None, Exit::Signal(_)) => Cause::Signalled,
         };
         let how = ended.words.unwrap_or_else(|| ended.exit.to_string());
@@ -307,7 +316,10 @@ impl Pool {
         // Who was asked to leave owes nothing; who was killed for slowness has paid already.
         if worker.leaving.is_none() {
             let never_again = ended.exit == Exit::Code(EXIT_NEVER_AGAIN);
-            let well = worker.served_well(ended.served, now);
+            // Of an end that nobody saw the worst is not assumed: whatever ended the daemon may
+            // have ended its workers.
+            let unseen = ended.exit == Exit::Unknown;
+            let well = unseen || worker.served_well(ended.served, now);
             self.pay(&worker, Death { well, never_again, ..death(&worker, how) }, now, out);
         }
     }

@@ -8,6 +8,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::moment::Moment;
 use crate::spec::Restart;
 
@@ -15,7 +17,7 @@ use crate::spec::Restart;
 pub(super) const HEALTHY_AFTER: Duration = Duration::from_secs(5);
 
 /// The deaths of one launch's workers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Trail {
     recent: VecDeque<Moment>,
     /// Deaths in a row of workers that had not served well.

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use scgi_protocol::control::Scale;
+use serde::{Deserialize, Serialize};
 
 use super::event::Load;
 use super::moment::Moment;
@@ -51,10 +52,11 @@ fn exactly(wanted: i32, asked: &str) -> ((u16, u16), Option<String>) {
 }
 
 /// How many workers are wanted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Demand {
     target: u16,
     step: u16,
+    #[serde(skip)]
     look_at: Option<Moment>,
 }
 
@@ -82,6 +84,12 @@ impl Demand {
     /// The pool is being looked at.
     pub(super) fn looked(&mut self) {
         self.look_at = None;
+    }
+
+    /// Goes on from what was written down.
+    pub(super) fn resume(&mut self, bounds: Bounds) {
+        self.step = self.step.clamp(1, STEP_MOST);
+        self.keep_within(bounds);
     }
 
     /// Keeps within bounds that may have changed.

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use scgi_protocol::name::{Generation, Seat, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Role, Signal};
 use super::event::Pid;
@@ -35,8 +36,8 @@ const REPEATS: [Duration; 4] = [
 const TRIAL: Duration = Duration::from_secs(1);
 
 /// One process life in a seat.
-#[derive(Clone, Debug)]
-pub(super) struct Worker {
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Worker {
     pub(super) id: WorkerId,
     pub(super) seat: Seat,
     pub(super) generation: Generation,
@@ -48,6 +49,7 @@ pub(super) struct Worker {
     /// What it says about itself.
     pub(super) status: Option<String>,
     /// How long it had been without a request when its pool was last looked at.
+    #[serde(skip)]
     pub(super) idle: Option<Duration>,
     /// When it became ready.
     pub(super) ready_since: Option<Moment>,
@@ -58,7 +60,7 @@ pub(super) struct Worker {
 }
 
 /// What is known of a worker's health.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Checkup {
     /// Nothing, and nobody is asking.
     #[default]
@@ -70,7 +72,7 @@ pub(super) enum Checkup {
 }
 
 /// How far a worker's life has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Life {
     /// The shell was told to start it.
     Launching,
@@ -86,7 +88,7 @@ pub(super) enum Life {
 
 impl Worker {
     /// Its process, once it has one.
-    pub(super) fn pid(&self) -> Option<Pid> {
+    pub fn pid(&self) -> Option<Pid> {
         match self.life {
             Life::Launching => None,
             Life::Starting { pid, .. }
@@ -277,7 +279,7 @@ impl Worker {
     }
 
     /// How a note speaks of it.
-    pub(super) fn about(&self, spec: &AppSpec) -> About {
+    pub fn about(&self, spec: &AppSpec) -> About {
         About {
             app: spec.name.clone(),
             seat: self.seat,

@@ -53,6 +53,7 @@ pub struct End {
 
 /// A histogram's counts (not cumulative) and sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
 pub struct Counts {
     /// By bucket: one for each of [`BOUNDS_US`], then one for all above.
     pub buckets: [u64; BUCKETS],
@@ -62,6 +63,7 @@ pub struct Counts {
 
 /// The numbers of one worker since its birth, or of many added up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
 pub struct Report {
     /// Requests whose head was complete.
     pub begun: u64,
@@ -169,6 +171,12 @@ impl Report {
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         self.zip(other, u64::saturating_add)
+    }
+
+    /// By how much this report is ahead of `other`; 0 where it is not.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> Self {
+        self.zip(other, u64::saturating_sub)
     }
 
     /// This report where it is ahead of `earlier`, else `earlier`: a counter never goes back, even

@@ -113,6 +113,7 @@ pub(super) fn surprise(world: &mut World) {
         60..=79 => stale(world),
         80..=87 => lie(world),
         88..=91 => change_of_nature(world),
+        92 if world.mortality > 0 => world.kill_daemon(),
         92..=94 => world.tell(&Event::Tick),
         95..=97 => {
             let time = world.rng.ms(0..=90_000);

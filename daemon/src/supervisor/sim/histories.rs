@@ -54,6 +54,9 @@ fn wild(seed: u64) -> World {
     chaos::decide_natures(&mut world);
     chaos::site(&mut world);
     let surprises = 10 + world.rng.below(60);
+    if world.rng.chance(50) {
+        world.mortality = world.rng.below(30);
+    }
     for _ in 0..surprises {
         chaos::surprise(&mut world);
         for _ in 0..world.rng.below(12) {
@@ -68,6 +71,7 @@ fn after_any_history_a_sound_world_becomes_what_was_asked_for() {
     with_seeds(|seed| {
         let mut world = wild(seed);
 
+        world.mortality = 0;
         chaos::make_sound(&mut world);
         world.run_for(LONG);
         world.check_settled();
@@ -103,6 +107,7 @@ fn after_any_history_a_shutdown_ends_everything() {
     with_seeds(|seed| {
         let mut world = wild(seed);
 
+        world.mortality = 0;
         world.shutdown();
         let hurries = world.rng.chance(50);
         if hurries {
@@ -288,6 +293,28 @@ fn no_roll_ever_serves_with_fewer_workers_than_before() {
                 world.run_for(time);
             }
         }
+    });
+}
+
+#[test]
+fn no_roll_in_which_daemons_are_killed_ever_serves_with_fewer_workers_than_before() {
+    with_seeds(|seed| {
+        let (mut world, mut shop) = calm(seed);
+        let count = usize::from(shop.sizing.max());
+        world.mortality = 100;
+
+        for version in 2..5 {
+            shop.launch.arguments[1] = format!("v{version}");
+            let roll = world.apply(vec![shop.clone()]);
+            assert!(world.least_until(roll, &shop.name) >= count);
+            world.run_for(LONG);
+        }
+
+        world.mortality = 0;
+        world.kill_daemon();
+        world.run_for(LONG);
+        world.check_perfect();
+        assert!(world.successions > 1);
     });
 }
 

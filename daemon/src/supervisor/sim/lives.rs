@@ -9,7 +9,7 @@ use scgi_protocol::name::{AppName, Generation, Seat, WorkerId};
 use super::process::{Fate, Manners, Nature, Process};
 use super::world::{Happening, World};
 use crate::spec::{AppSpec, Ready};
-use crate::supervisor::{Event, Exit, Moment, Pid, Role, Signal, Spawn};
+use crate::supervisor::{Event, Exit, Moment, Pid, Role, Signal, Spawn, Worker};
 
 /// Few, so that they are reused soon.
 const PIDS: std::ops::Range<Pid> = 100..4000;
@@ -32,6 +32,27 @@ pub(super) struct Life {
     pub(super) told_gone: bool,
     /// It was asked whether it is healthy.
     pub(super) asked: bool,
+}
+
+impl Life {
+    /// A worker that has no process yet.
+    pub(super) fn unborn(spec: Arc<AppSpec>, worker: &Worker) -> Self {
+        Self {
+            app: spec.name.clone(),
+            seat: worker.seat,
+            generation: worker.generation,
+            role: worker.role,
+            spec,
+            at: worker.since,
+            pid: None,
+            process: None,
+            over: false,
+            forgotten: false,
+            told_ready: false,
+            told_gone: false,
+            asked: false,
+        }
+    }
 }
 
 /// Whose a process number is.

@@ -7,6 +7,7 @@
 //!     process.rs   what a program is like, what becomes of one run of it
 //!     traffic.rs   listening sockets, and who waits there
 //!   oracle.rs    what must be so after every turn
+//!   succession.rs  the daemon is killed, and another one takes over
 //!   histories.rs what must be so in the end, over many seeds
 //!   scenarios/   one behaviour each, to be read
 //! ```
@@ -22,5 +23,6 @@ mod process;
 mod rng;
 mod scenarios;
 mod story;
+mod succession;
 mod traffic;
 mod world;

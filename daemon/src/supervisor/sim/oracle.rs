@@ -15,12 +15,12 @@ use crate::supervisor::{About, Action, AppOrder, Event, Moment, Note, Order, Rol
 /// What the world remembers of what the core did.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    last_worker: Option<WorkerId>,
+    pub(super) last_worker: Option<WorkerId>,
     pub(super) operations: BTreeMap<OperationId, Done>,
     /// The core has ended the daemon.
     pub(super) exited: bool,
     /// Until when no worker of a generation may be started.
-    rests: BTreeMap<(AppName, Generation), Moment>,
+    pub(super) rests: BTreeMap<(AppName, Generation), Moment>,
     /// The worker last spoken of.
     about: Option<About>,
     /// The most by which an app's pool may exceed its size.
@@ -55,9 +55,10 @@ impl World {
         };
         match event {
             Event::Apply { .. } if self.core.shutdown => Scope::Nobody,
-            Event::Apply { .. } | Event::Tick | Event::Order { order: Order::Shutdown, .. } => {
-                Scope::Everybody
-            }
+            Event::Apply { .. }
+            | Event::Tick
+            | Event::TookOver { .. }
+            | Event::Order { order: Order::Shutdown, .. } => Scope::Everybody,
             Event::Order { after: Some(other), .. } if self.core.operations.contains_key(other) => {
                 Scope::Nobody
             }
@@ -66,6 +67,7 @@ impl World {
             }
             Event::Spawned { worker, .. }
             | Event::NotSpawned { worker, .. }
+            | Event::Lost { worker }
             | Event::Probed { worker, .. } => of_worker(worker),
             Event::Ready { pid }
             | Event::Stopping { pid }
@@ -289,6 +291,8 @@ impl World {
             | Event::Said { .. }
             | Event::Exited { .. }
             | Event::Load { .. }
+            | Event::Lost { .. }
+            | Event::TookOver { .. }
             | Event::Tick => {}
         }
     }

@@ -55,6 +55,8 @@ fn fact(event: &Event) -> String {
         Event::Order { .. }
         | Event::Spawned { .. }
         | Event::NotSpawned { .. }
+        | Event::Lost { .. }
+        | Event::TookOver { .. }
         | Event::Ready { .. }
         | Event::Stopping { .. }
         | Event::Extend { .. }

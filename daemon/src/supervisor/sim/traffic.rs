@@ -32,6 +32,11 @@ impl Front {
         self.armed.retain(|listener| keep.contains(listener));
     }
 
+    /// Nobody is told of connections any more.
+    pub(super) fn disarm(&mut self) {
+        self.armed.clear();
+    }
+
     pub(super) fn waiting(&self) -> u32 {
         self.open.values().sum()
     }

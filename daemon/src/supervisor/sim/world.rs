@@ -43,6 +43,12 @@ pub(super) struct World {
     last_operation: OperationId,
     /// The number that became free last.
     pub(super) freed: Option<Pid>,
+    /// In how many of a thousand deeds the daemon is killed before it does them.
+    pub(super) mortality: u64,
+    /// No daemon lives: nobody is told anything.
+    pub(super) orphaned: bool,
+    /// How often a daemon took over from another.
+    pub(super) successions: u64,
 }
 
 /// Something that is going to happen.
@@ -85,6 +91,9 @@ impl World {
             happened: 0,
             last_operation: OperationId(0),
             freed: None,
+            mortality: 0,
+            orphaned: false,
+            successions: 0,
         }
     }
 
@@ -198,7 +207,20 @@ impl World {
 
     // ---- what happens ----
 
-    fn happen(&mut self, happening: Happening) {
+    /// The next happening, if it is due by `end`.
+    pub(super) fn due_by(&mut self, end: Moment) -> Option<(Moment, Happening)> {
+        let next = self.queue.first_entry().filter(|next| next.key().0 <= end)?;
+        let ((at, _), happening) = next.remove_entry();
+        Some((at, happening))
+    }
+
+    /// Whatever was to be told of anybody's health is not.
+    pub(super) fn forget_answers(&mut self) {
+        let answer = |h: &Happening| matches!(h, Happening::Told(Event::Probed { .. }));
+        self.queue.retain(|_, happening| !answer(happening));
+    }
+
+    pub(super) fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Told(event) => self.tell(&event),
             Happening::Spawned(id) => self.spawned(id),
@@ -231,13 +253,21 @@ impl World {
 
     /// Tells the core of the end of a worker whose process is there no more.
     pub(super) fn tell_end(&mut self, id: WorkerId, event: &Event) {
+        if self.orphaned {
+            return;
+        }
         self.over(id);
         let scope = Scope::App(self.lives[&id].app.clone());
         self.tell_scoped(event, scope);
-        self.check_buried(id);
+        if !self.orphaned {
+            self.check_buried(id);
+        }
     }
 
     fn tell_scoped(&mut self, event: &Event, scope: Scope) {
+        if self.orphaned {
+            return;
+        }
         let mut facts = VecDeque::new();
         self.turn(event, &scope, &mut facts);
         let mut heard = vec![scope];
@@ -245,6 +275,9 @@ impl World {
             let scope = self.scope(&fact);
             self.turn(&fact, &scope, &mut facts);
             heard.push(scope);
+        }
+        if self.orphaned {
+            return self.succeed();
         }
         self.check_rest(&heard);
     }
@@ -258,7 +291,7 @@ impl World {
         }
     }
 
-    fn over(&mut self, id: WorkerId) {
+    pub(super) fn over(&mut self, id: WorkerId) {
         self.alive.remove(&id);
         self.lives.get_mut(&id).expect("only the born die").over = true;
     }
@@ -271,10 +304,8 @@ impl World {
             never = Some(*worker);
         }
         never.into_iter().for_each(|id| self.over(id));
-        if let Event::Spawned { worker, .. } = fact
-            && let Some(process) = self.lives.get_mut(worker).and_then(|l| l.process.as_mut())
-        {
-            process.known = true;
+        if let Event::Spawned { worker, .. } = fact {
+            self.known(*worker);
         }
         self.learn(fact);
         let allowed = self.wide(scope.clone());
@@ -284,10 +315,20 @@ impl World {
             self.check_action(action, &allowed);
         }
         for action in actions {
+            if self.mortality > 0 && self.rng.below(1000) < self.mortality {
+                self.orphaned = true;
+                return facts.clear();
+            }
             self.perform(action, facts);
         }
         never.into_iter().for_each(|id| self.check_buried(id));
         self.check_state(scope);
+    }
+
+    pub(super) fn known(&mut self, id: WorkerId) {
+        if let Some(process) = self.lives.get_mut(&id).and_then(|life| life.process.as_mut()) {
+            process.known = true;
+        }
     }
 
     fn perform(&mut self, action: Action, facts: &mut VecDeque<Event>) {

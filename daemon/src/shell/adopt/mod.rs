@@ -1,0 +1,251 @@
+//! Takes over what a daemon left that is no more: its workers, listeners, pages and log pipes.
+//!
+//! ```text
+//! state ─▶ each process: same number, same birth, same claim? ─▶ survivor ─▶ its descriptors
+//!            └─ no: it has ended, or is left alone and told of        each what was written down?
+//! ```
+//!
+//! Nothing is decided here: what is found out is told to the core in one fact. Nobody is sent a
+//! signal, and nothing is used, that was not made sure of. What cannot be had is told in words.
+
+pub(in crate::shell) mod identity;
+mod steal;
+mod survivor;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use scgi_protocol::name::{AppName, WorkerId};
+use scgi_protocol::page::{Page, State};
+
+use super::perform::{Hands, Kind, Process};
+use super::state::record::{AppLeft, ListenerRecord, ProcessRecord};
+use crate::scoreboard::{Living, Score};
+use crate::spec::ListenAt;
+use crate::supervisor::{Event, Exit, Pid, Pool, Worker};
+use crate::words::in_words;
+use identity::Claim;
+use survivor::Absence;
+pub(super) use survivor::Survivor;
+pub(super) use sweep::{Wanted, sweep};
+
+/// Takes over, app by app.
+#[derive(Debug)]
+pub(super) struct Heir<'a> {
+    hands: &'a mut Hands,
+    notify_socket: String,
+    /// Processes that claim to be workers of whom no process was written down.
+    claims: BTreeMap<WorkerId, Pid>,
+    pub(super) outcome: Outcome,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What the core has to know.
+    pub(super) facts: Vec<Event>,
+    /// How many workers were taken over.
+    pub(super) workers: usize,
+    /// How many listeners were.
+    pub(super) listeners: usize,
+    /// What could not be had, and why.
+    pub(super) lost: Vec<String>,
+    /// Apps whose old workers listen at a socket that nobody reaches any more.
+    pub(super) outdated: Vec<AppName>,
+}
+
+/// A worker that lives, as it was written down.
+type Found = (Survivor, ProcessRecord);
+
+impl<'a> Heir<'a> {
+    /// Gets ready to take over the `apps`.
+    pub(super) fn new(hands: &'a mut Hands, apps: &BTreeMap<AppName, AppLeft>) -> Self {
+        let notify_socket = hands.surroundings.notify_socket.display().to_string();
+        let unknown = |left: &AppLeft| left.pool.staff().any(|worker| worker.pid().is_none());
+        // Looking at every process of the machine takes a while, and is rarely needed.
+        let claims = match apps.values().any(unknown) {
+            true => claims(&notify_socket),
+            false => BTreeMap::new(),
+        };
+        Self { hands, notify_socket, claims, outcome: Outcome::default() }
+    }
+
+    /// Takes one app over, as far as it can be had.
+    pub(super) fn take(&mut self, app: &AppName, left: AppLeft) {
+        let AppLeft { pool, processes, listeners, score, tally } = left;
+        let processes: BTreeMap<_, _> = processes.iter().map(|p| (p.worker, *p)).collect();
+        let staff: Vec<_> = pool.staff().cloned().collect();
+        let mut found = Vec::new();
+        for worker in &staff {
+            let here = match worker.pid() {
+                Some(pid) => self.known(app, pid, (worker, processes.get(&worker.id())), &score),
+                None => self.unknown(app, &pool, worker, &listeners),
+            };
+            found.extend(here.map(|here| (worker, here)));
+        }
+        let from: Vec<_> = found.iter().map(|(_, found)| found).collect();
+        self.listeners(app, &pool, listeners, &from);
+        let living = found.into_iter().map(|(worker, found)| self.seat(&pool, worker, found));
+        let living: Vec<_> = living.collect();
+        self.outcome.workers += living.len();
+        self.hands.scoreboard.resume(app, score, living);
+        self.hands.metrics.resume(app, tally);
+        self.hands.relist(app);
+    }
+
+    /// A worker whose process was written down.
+    fn known(
+        &mut self,
+        app: &AppName,
+        pid: Pid,
+        (worker, record): (&Worker, Option<&ProcessRecord>),
+        score: &Score,
+    ) -> Option<Found> {
+        let record = record.filter(|record| record.pid == pid);
+        let survivor = record.map(|record| Survivor::find(record, app, &self.notify_socket));
+        let exit = match survivor {
+            Some(Ok(survivor)) => return Some((survivor, *record?)),
+            Some(Err(Absence::Ended(exit))) => exit,
+            None | Some(Err(Absence::Replaced)) => Exit::Unknown,
+            Some(Err(Absence::Doubtful(why))) => {
+                self.lose(app, &format!("{why}; it is left alone"));
+                Exit::Unknown
+            }
+        };
+        let served = score.living.get(&worker.id()).map(|report| report.ended);
+        let served = served.filter(|requests| *requests > 0);
+        self.outcome.facts.push(Event::Exited { pid, exit, served, words: None });
+        None
+    }
+
+    /// A worker that was being started when the daemon ended.
+    fn unknown(
+        &mut self,
+        app: &AppName,
+        pool: &Pool,
+        worker: &Worker,
+        listeners: &[ListenerRecord],
+    ) -> Option<Found> {
+        let id = worker.id();
+        let claimed = self.claims.get(&id).and_then(|pid| {
+            let survivor = Survivor::claimed(*pid, (app, id), &self.notify_socket)?;
+            // Anybody can claim to be one; a listener of ours nobody else has.
+            let first = survivor.descriptor(0).ok()?;
+            listeners.iter().find(|known| steal::is_listener(&first, known).is_ok())?;
+            let spec = pool.spec_of(worker.generation());
+            let listeners = u16::try_from(spec.listen.len()).unwrap_or(u16::MAX);
+            let record = steal::discover(&survivor, id, listeners);
+            Some((survivor, record))
+        });
+        self.outcome.facts.push(match &claimed {
+            Some((survivor, _)) => Event::Spawned { worker: id, pid: survivor.pid() },
+            None => Event::Lost { worker: id },
+        });
+        claimed
+    }
+
+    /// Gets the listeners of an app back.
+    fn listeners(
+        &mut self,
+        app: &AppName,
+        pool: &Pool,
+        records: Vec<ListenerRecord>,
+        from: &[&Found],
+    ) {
+        for record in records {
+            if !pool.open().contains(&record.spec) {
+                // It was to be closed: what is left of it is its file.
+                if let (ListenAt::Address(address), Some(file)) = (&record.spec.at, record.file) {
+                    super::bind::forget_file(address, file);
+                }
+                continue;
+            }
+            match self.listener(&record, from) {
+                Ok(fd) => {
+                    self.outcome.listeners += 1;
+                    self.hands.listeners.take_back(app, record, fd);
+                }
+                // Nobody serves there: it is opened anew, as on the first day.
+                Err(_) if from.is_empty() => {}
+                Err(why) => self.lost_listener(app, &record, &why),
+            }
+        }
+    }
+
+    fn listener(&self, record: &ListenerRecord, from: &[&Found]) -> Result<OwnedFd, String> {
+        let mut why = "no worker has it".to_owned();
+        for (survivor, process) in from {
+            match steal::listener(survivor, process.listeners, record) {
+                Ok(fd) => return Ok(fd),
+                Err(wrong) => why = wrong,
+            }
+        }
+        Err(why)
+    }
+
+    fn lost_listener(&mut self, app: &AppName, record: &ListenerRecord, why: &str) {
+        let at = &record.spec.at;
+        match self.hands.listeners.replace(app, &record.spec) {
+            Ok(()) => {
+                self.lose(app, &format!("`{at}` is not to be had back ({why}) and was made anew"));
+                self.outcome.outdated.push(app.clone());
+            }
+            Err(error) => self.lose(app, &format!("{} ({why})", in_words(&error))),
+        }
+    }
+
+    /// Takes a living worker for ours.
+    fn seat(&mut self, pool: &Pool, worker: &Worker, (survivor, record): Found) -> Living {
+        let (spec, pid) = (pool.spec_of(worker.generation()), survivor.pid());
+        let app = spec.name.clone();
+        let page = steal::page(&survivor, &record).or_else(|why| {
+            self.lose(&app, &format!("the page of worker {} is lost: {why}", worker.id()));
+            Page::create().map_err(|error| error.to_string())
+        });
+        let (page, page_fd) = page.expect("there is memory for a page");
+        if worker.awaits_ready() && page.state() == State::Accepting {
+            self.outcome.facts.push(Event::Ready { pid });
+        }
+        match steal::pipes(&survivor, &record) {
+            Ok(pipes) => self.hands.collect(&worker.about(spec), pipes),
+            Err(why) => {
+                self.lose(&app, &format!("what worker {} writes is lost: {why}", worker.id()));
+            }
+        }
+        let watched = survivor.watch(worker.id(), self.hands.ended.clone());
+        if let Err(error) = watched {
+            self.lose(&app, &format!("worker {} cannot be watched: {error}", worker.id()));
+        }
+        let kind = Kind::Adopted(survivor);
+        let process = Process { worker: worker.id(), kind, record, page: page_fd };
+        self.hands.born.insert(pid, process);
+        Living {
+            worker: worker.id(),
+            seat: worker.seat(),
+            page: Arc::new(page),
+            concurrency: spec.concurrency,
+        }
+    }
+
+    fn lose(&mut self, app: &AppName, what: &str) {
+        self.outcome.lost.push(format!("{app}: {what}"));
+    }
+}
+
+/// Every process that claims to be a worker of this site, or to have been left behind by one; of
+/// several the one that came first.
+fn claims(notify_socket: &str) -> BTreeMap<WorkerId, Pid> {
+    let mut found: BTreeMap<WorkerId, (u64, Pid)> = BTreeMap::new();
+    // A worker leads its group; what it started carries its claim as well.
+    for pid in identity::everybody().into_iter().filter(|pid| identity::leads_group(*pid)) {
+        if let Claim::Worker(_, worker) = Claim::of(pid, notify_socket)
+            && let Some(began) = identity::began(pid)
+        {
+            let first = found.entry(worker).or_insert((began, pid));
+            *first = (began, pid).min(*first);
+        }
+    }
+    found.into_iter().map(|(worker, (_, pid))| (worker, pid)).collect()
+}

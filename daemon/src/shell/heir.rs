@@ -1,0 +1,148 @@
+//! The loop of a daemon that goes on where another one was.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use scgi_protocol::control::Wish;
+use scgi_protocol::name::WorkerId;
+
+use super::Shell;
+use super::adopt::{Heir, Outcome, Wanted, sweep};
+use super::reload::{self, Read, facts};
+use super::state::record::{Left, SiteRecord, Told, ToldRecord};
+use crate::config::{Loaded, Problems};
+use crate::spec::Site;
+use crate::supervisor::{AppOrder, Event, Moment, Order, Pid, Supervisor};
+use crate::words::in_words;
+
+/// How long after taking over, or after the end of an adopted worker, is looked for processes that
+/// were left behind: one that was being started must have become the worker by then.
+const SWEEP_AFTER: Duration = Duration::from_secs(1);
+
+/// Why what was left cannot have been so, and the configuration to begin with instead.
+type Unbelievable = Box<(String, Result<Loaded, Problems>)>;
+
+impl Shell {
+    /// Takes over what the daemon before left, and then the configuration as it is by now, if that
+    /// is another one. What cannot be had is told; what is not believed is left alone.
+    ///
+    /// # Errors
+    ///
+    /// If what was left cannot have been so, in words; then nothing has changed.
+    pub fn succeed(
+        &mut self,
+        left: Left,
+        loaded: Result<Loaded, Problems>,
+    ) -> Result<(), Unbelievable> {
+        let began = self.shared.clock.now();
+        let Left { site, now, told, apps } = left;
+        // Whether it makes sense is found out before anything is touched.
+        let pools = apps.iter().map(|(app, left)| (app.clone(), left.pool.clone())).collect();
+        let fresh = site.apps.values().cloned().map(Arc::new);
+        self.supervisor = match Supervisor::resume(now.memory.clone(), pools, fresh, began) {
+            Ok(supervisor) => supervisor,
+            Err(why) => return Err(Box::new((why, loaded))),
+        };
+        self.last_operation = now.last_operation.max(now.memory.last_operation());
+        let before = self.supervisor.next_worker();
+        let wanted = Wanted { apps: apps.keys().cloned().collect(), before };
+        let in_force = self.site_of(&site, loaded.as_ref().ok());
+        let text = site.text.clone();
+        self.facts.send_replace(facts(&in_force, self.config.as_deref(), text));
+        self.site = Some(in_force);
+
+        let mut heir = Heir::new(&mut self.hands, &apps);
+        for (app, left) in apps {
+            heir.take(&app, left);
+        }
+        let mut outcome = heir.outcome;
+        self.remember_told(&told);
+        self.open_the_rest(&mut outcome);
+        let facts = std::mem::take(&mut outcome.facts);
+        self.turn(Event::TookOver { facts }, began);
+        for app in std::mem::take(&mut outcome.outdated) {
+            let operation = self.next_operation();
+            let order = Order::App { app, what: AppOrder::Reload };
+            self.turn(Event::Order { order, operation, after: None }, began);
+        }
+        self.write_down_site();
+        self.sweep = Some((began + SWEEP_AFTER, wanted));
+        self.tell_outcome(&outcome, began);
+        self.catch_up(&site, loaded);
+        Ok(())
+    }
+
+    /// The site that was in force. What it says of the daemon itself is as it is by now.
+    fn site_of(&self, record: &SiteRecord, loaded: Option<&Loaded>) -> Site {
+        let daemon = loaded.map(|loaded| (&loaded.site.control, &loaded.site.metrics));
+        let (control, metrics) = daemon.unwrap_or((&record.control, &record.metrics));
+        let (control, metrics) = (control.clone(), metrics.clone());
+        let apps = self.supervisor.specs().map(|(app, spec)| (app.clone(), Arc::clone(spec)));
+        Site { control, metrics, apps: apps.collect() }
+    }
+
+    /// No counter falls behind what a scrape was told.
+    fn remember_told(&self, told: &ToldRecord) {
+        for (app, Told { totals, saturated, tally }) in told {
+            if self.supervisor.spec(app).is_some() {
+                self.hands.scoreboard.add_app(app);
+                self.hands.scoreboard.raise(app, totals, *saturated);
+                self.shared.metrics.resume(app, *tally);
+            }
+        }
+    }
+
+    /// Opens the listeners that nobody held any more: those of apps without workers.
+    fn open_the_rest(&mut self, outcome: &mut Outcome) {
+        let specs: BTreeMap<_, _> =
+            self.supervisor.specs().map(|(app, spec)| (app.clone(), Arc::clone(spec))).collect();
+        for (app, spec) in specs {
+            self.hands.scoreboard.add_app(&app);
+            if self.supervisor.wish(&app) != Some(Wish::Run) {
+                continue;
+            }
+            match self.hands.listeners.prepare(&spec) {
+                Ok(prepared) => self.hands.listeners.install(prepared),
+                Err(error) => outcome.lost.push(format!("{app}: {}", in_words(&error))),
+            }
+            self.hands.relist(&app);
+        }
+    }
+
+    fn tell_outcome(&self, outcome: &Outcome, began: Moment) {
+        let Outcome { workers, listeners, lost, .. } = outcome;
+        let took_ms = self.shared.clock.now().since(began).as_millis();
+        for what in lost {
+            tracing::warn!(what, "not to be had back from the daemon before this one");
+        }
+        let lost = lost.len();
+        tracing::info!(workers, listeners, lost, took_ms, "took over from the daemon before");
+    }
+
+    /// Takes over the configuration as it is by now, if it is another one.
+    fn catch_up(&mut self, site: &SiteRecord, loaded: Result<Loaded, Problems>) {
+        let is_same = loaded.as_ref().is_ok_and(|loaded| reload::text(loaded) == site.text);
+        if !is_same {
+            self.has_read(Read::unasked(loaded));
+        }
+    }
+
+    /// An adopted process has ended.
+    pub(super) fn ended(&mut self, pid: Pid, worker: WorkerId, now: Moment) -> Vec<Event> {
+        if let Some((at, _)) = &mut self.sweep {
+            *at = now + SWEEP_AFTER;
+        }
+        self.hands.ended(pid, worker).into_iter().collect()
+    }
+
+    /// Looks for what was left behind, if that is due.
+    pub(super) fn sweep(&mut self, now: Moment) {
+        let Some((at, wanted)) = self.sweep.as_mut().filter(|(at, _)| *at <= now) else { return };
+        // Until another adopted worker ends.
+        *at = Moment(Duration::MAX);
+        let living: BTreeSet<_> = self.hands.born.values().map(|process| process.worker).collect();
+        let notify_socket = self.hands.surroundings.notify_socket.display().to_string();
+        sweep(wanted, &living, &notify_socket);
+    }
+}

@@ -1,0 +1,240 @@
+//! The state directory: what the daemon would need to know if it were killed at this moment.
+//!
+//! ```text
+//! control.sock.state/
+//!   lock             held for as long as a daemon lives
+//!   apps/blog.json   a pool that is not as a new one: its workers, processes, listeners, counts
+//!   site.json        the configuration in force, and the apps that have no file of their own
+//!   now.json         operations under way, the next worker's number
+//!   told.json        what the last scrape was told, so that no counter goes back
+//! ```
+//!
+//! Nothing is done to the world before it is written here that it is going to be done. Files are
+//! replaced whole, and only if they differ; none is synced to disk, since processes do not survive
+//! a crash of the machine either. A disk that is full or read-only is told once and stops nobody.
+//! What is read is believed only if nobody else can have written it, and only in part even then:
+//! [`super::adopt`] looks at every process before it is taken for ours.
+
+mod disk;
+pub mod record;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use scgi_protocol::name::AppName;
+use serde::Serialize;
+
+use disk::Folder;
+pub use disk::LoadError;
+use record::{AppLeft, Left, NowRecord, SiteRecord, ToldRecord};
+
+const SITE: &str = "site.json";
+const NOW: &str = "now.json";
+const TOLD: &str = "told.json";
+const APPS: &str = "apps";
+
+/// The state directory of a living daemon.
+#[derive(Debug)]
+pub struct State {
+    folder: Option<Folder>,
+    lock: Option<Flock<std::fs::File>>,
+    /// What was last written, by file.
+    written: BTreeMap<String, u64>,
+    /// The last attempt to write failed, and how.
+    failing: Option<String>,
+}
+
+/// Why there is no state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Another daemon has it.
+    #[error("another scgid holds `{}`; it answers at the same control socket", .0.display())]
+    Taken(PathBuf),
+    /// It cannot be made, or is not ours.
+    #[error("cannot use the state directory `{}`", path.display())]
+    Unusable {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: LoadError,
+    },
+}
+
+/// What was found of a daemon that is no more.
+#[derive(Debug)]
+pub struct Found {
+    /// What it left, if enough of it can be believed.
+    pub left: Option<Box<Left>>,
+    /// What of it was refused, and why.
+    pub refused: Vec<String>,
+}
+
+impl State {
+    /// Takes the directory at `path` for this daemon's own, and makes it if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError::Taken`] if another daemon lives, [`StateError::Unusable`] if the directory is
+    /// not to be had.
+    pub fn open(path: &Path) -> Result<Self, StateError> {
+        let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
+        let folder = Folder::open(path).map_err(unusable)?;
+        let lock = folder.lock_file().map_err(unusable)?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| StateError::Taken(path.to_owned()))?;
+        let (written, failing) = (BTreeMap::new(), None);
+        Ok(Self { folder: Some(folder), lock: Some(lock), written, failing })
+    }
+
+    /// No directory: nothing is written, and nobody will be able to take over.
+    pub fn none() -> Self {
+        Self { folder: None, lock: None, written: BTreeMap::new(), failing: None }
+    }
+
+    /// The descriptor that holds the directory.
+    pub fn lock(&self) -> Option<&std::fs::File> {
+        self.lock.as_deref()
+    }
+
+    /// Reads what the daemon before left.
+    pub fn find(&self) -> Found {
+        let mut found = Found { left: None, refused: Vec::new() };
+        let Some(folder) = &self.folder else { return found };
+        if !folder.has(SITE) {
+            return found;
+        }
+        match read_all(folder, &mut found.refused) {
+            Ok(left) => found.left = Some(Box::new(left)),
+            Err(why) => found.refused.push(why.to_string()),
+        }
+        found
+    }
+
+    /// Writes down an app, or that there is nothing to be known of it.
+    pub fn write_app(&mut self, app: &AppName, record: Option<&impl Serialize>) {
+        let name = format!("{APPS}/{app}.json");
+        match record {
+            Some(record) => self.write(&name, record),
+            None => self.remove(&name),
+        }
+    }
+
+    /// Writes down the configuration in force.
+    pub fn write_site(&mut self, site: &SiteRecord) {
+        self.write(SITE, site);
+    }
+
+    /// Writes down what is under way.
+    pub fn write_now(&mut self, now: &NowRecord) {
+        self.write(NOW, now);
+    }
+
+    /// Where a scrape writes down what it told.
+    pub fn told_file(&self) -> Option<ToldFile> {
+        self.folder.clone().map(ToldFile)
+    }
+
+    /// Why nothing can be written down at the moment.
+    pub fn failing(&self) -> Option<&str> {
+        self.failing.as_deref()
+    }
+
+    /// Forgets everything: there is nothing left to take over.
+    pub fn clear(&mut self) {
+        self.written.clear();
+        if let Some(folder) = self.folder.take() {
+            folder.remove_all();
+        }
+    }
+
+    fn write(&mut self, name: &str, value: &impl Serialize) {
+        let Some(folder) = &self.folder else { return };
+        let done = serde_json::to_vec(value).map_err(io::Error::from).and_then(|bytes| {
+            let mark = mark(&bytes);
+            if self.written.get(name) != Some(&mark) {
+                folder.write(name, &bytes)?;
+                self.written.insert(name.to_owned(), mark);
+            }
+            Ok(())
+        });
+        self.outcome(done);
+    }
+
+    fn remove(&mut self, name: &str) {
+        // Most apps never had a file; the first time nobody knows.
+        if self.written.get(name) == Some(&ABSENT) {
+            return;
+        }
+        let Some(folder) = &self.folder else { return };
+        let done = folder.remove(name);
+        if done.is_ok() {
+            self.written.insert(name.to_owned(), ABSENT);
+        }
+        self.outcome(done);
+    }
+
+    /// Tells once that nothing can be written down, and once that it can be again.
+    fn outcome(&mut self, done: io::Result<()>) {
+        match (done, &self.failing) {
+            (Ok(()), None) | (Err(_), Some(_)) => {}
+            (Ok(()), Some(_)) => {
+                self.failing = None;
+                tracing::info!("state is written down again");
+            }
+            (Err(error), None) => {
+                self.failing = Some(error.to_string());
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, "state not written down; a crash of scgid would cost more");
+            }
+        }
+    }
+}
+
+/// The mark of a file that is not there; no hash is worth a distinction.
+const ABSENT: u64 = 0;
+
+fn mark(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish().max(1)
+}
+
+/// Where a scrape writes down what it told.
+#[derive(Clone, Debug)]
+pub struct ToldFile(Folder);
+
+impl ToldFile {
+    /// Writes it down. A failure is not told: the loop's own are.
+    pub fn write(&self, told: &ToldRecord) {
+        let bytes = serde_json::to_vec(told).map_err(io::Error::from);
+        let _whether_it_could_be = bytes.and_then(|bytes| self.0.write(TOLD, &bytes));
+    }
+}
+
+fn read_all(folder: &Folder, refused: &mut Vec<String>) -> Result<Left, LoadError> {
+    let site: SiteRecord = folder.read(SITE)?;
+    site.check()?;
+    let now: NowRecord = folder.read(NOW)?;
+    let told = folder.read(TOLD).unwrap_or_default();
+    let mut apps = BTreeMap::new();
+    for name in folder.names(APPS) {
+        let Some(app) = name.strip_suffix(".json").and_then(|name| name.parse::<AppName>().ok())
+        else {
+            continue;
+        };
+        match folder.read::<AppLeft>(&format!("{APPS}/{name}")) {
+            Ok(record) => match record.pool.check(&app) {
+                Ok(()) => drop(apps.insert(app, record)),
+                Err(why) => refused.push(why),
+            },
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    Ok(Left { site, now, told, apps })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The shapes of what is written down. Both sides are this program; the form (JSON) and its version
+//! are nobody else's business.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use scgi_protocol::name::{AppName, OperationId, WorkerId};
+use scgi_protocol::page::Report;
+use serde::{Deserialize, Serialize};
+
+use super::disk::LoadError;
+use crate::metrics::Tally;
+use crate::scoreboard::Score;
+use crate::spec::{AppSpec, ControlSpec, ListenSpec, MetricsSpec, Site};
+use crate::supervisor::{Memory, Pid, Pool};
+
+/// The version of the form. One that cannot be read by an older daemon has another number.
+pub const FORMAT: u32 = 1;
+
+/// Where the kernel says which start of the machine this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The configuration in force, and whose it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SiteRecord {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The program's version, to be told.
+    pub version: String,
+    /// Which start of the machine this was.
+    pub boot: String,
+    /// What `CLOCK_MONOTONIC` showed at the first moment, in nanoseconds.
+    pub clock_ns: u64,
+    /// The daemon's process.
+    pub daemon: Pid,
+    /// Where workers say their notices.
+    pub notify_socket: PathBuf,
+    /// The configuration as it was written.
+    pub text: String,
+    /// How people talk to the daemon.
+    pub control: ControlSpec,
+    /// Where the metrics are.
+    pub metrics: Option<MetricsSpec>,
+    /// The apps; those with a file of their own are as that says.
+    pub apps: BTreeMap<AppName, AppSpec>,
+}
+
+impl SiteRecord {
+    /// Makes sure that the processes spoken of can still be there.
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        if self.format != FORMAT {
+            let (format, version) = (self.format, &self.version);
+            return Err(LoadError::NotOurs(format!(
+                "the state was written by scgid {version} in form {format}; this one reads \
+                 {FORMAT}"
+            )));
+        }
+        if self.boot != boot_id() {
+            return Err(LoadError::NotOurs(
+                "the state is from before the machine was started".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Which start of the machine this is; empty if the kernel does not say.
+pub fn boot_id() -> String {
+    std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned()
+}
+
+/// What is under way.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct NowRecord {
+    /// What the core knows beside its pools.
+    pub memory: Memory,
+    /// The operation that was accepted last.
+    pub last_operation: OperationId,
+}
+
+/// One app. `P` is its pool, borrowed when it is written.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AppRecord<P> {
+    /// What the core knows of it.
+    pub pool: P,
+    /// Its workers' processes.
+    pub processes: Vec<ProcessRecord>,
+    /// Its open listeners.
+    pub listeners: Vec<ListenerRecord>,
+    /// What its workers counted.
+    pub score: Score,
+    /// What was counted of its notes.
+    pub tally: Tally,
+}
+
+/// An app as a daemon left it.
+pub type AppLeft = AppRecord<Pool>;
+
+/// A worker's process, and where in it the descriptors stand that the daemon shares with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessRecord {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its process.
+    pub pid: Pid,
+    /// When that began, in clock ticks since the machine did (proc_pid_stat(5), field 22).
+    pub began: u64,
+    /// How many listeners it has; they stand from number 3 on, then page, stdout, stderr.
+    pub listeners: u16,
+    /// The kernel's number of its page's memory.
+    pub page: u64,
+    /// The kernel's numbers of its log pipes.
+    pub pipes: [u64; 2],
+}
+
+/// An open listener, and how it is known again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerRecord {
+    /// What it is.
+    pub spec: ListenSpec,
+    /// How the socket is known.
+    pub socket: SocketMark,
+    /// Device and number of the socket's file, if the daemon made one.
+    pub file: Option<(u64, u64)>,
+}
+
+/// How a socket is known again: the kernel gives no two the same cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SocketMark {
+    /// The number of its file.
+    pub inode: u64,
+    /// Its cookie.
+    pub cookie: u64,
+}
+
+/// What the last scrape was told of each app.
+pub type ToldRecord = BTreeMap<AppName, Told>;
+
+/// What a scrape was told of an app.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Told {
+    /// What its workers counted, dead and living.
+    pub totals: Report,
+    /// How long all of them were busy.
+    pub saturated: Duration,
+    /// What was counted of its notes.
+    pub tally: Tally,
+}
+
+/// All that a daemon left.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The configuration that was in force.
+    pub site: SiteRecord,
+    /// What was under way.
+    pub now: NowRecord,
+    /// What the last scrape was told.
+    pub told: ToldRecord,
+    /// The apps that had something to remember.
+    pub apps: BTreeMap<AppName, AppLeft>,
+}
+
+impl Left {
+    /// The site that was in force, without its apps: what the daemon itself needs of it.
+    pub fn site_alone(&self) -> Site {
+        let (control, metrics) = (self.site.control.clone(), self.site.metrics.clone());
+        Site { control, metrics, apps: BTreeMap::new() }
+    }
+}

@@ -1,0 +1,171 @@
+//! The daemon is killed, and another one takes over: nobody who asks an app notices.
+
+use nix::sys::signal::Signal;
+use scgi_protocol::control::{AppState, Wish};
+use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually, process};
+
+const SITE: &str = "
+apps:
+  blog: {run: [$echo], listen: 'unix:$dir/blog.sock', workers: 2}
+  shop: {run: [$echo], listen: '127.0.0.1:$port_shop', workers: 3}
+";
+
+fn site() -> Daemon {
+    Site::new(SITE).serve()
+}
+
+/// Load on the app `name`: a failure for everything that is not the answer.
+fn load(daemon: &Daemon, name: &str) -> Load {
+    let client = ScgiClient::new(daemon.app(name).address().to_string().as_str());
+    Load::start(2, move || match client.get("/hello") {
+        Ok(answer) if answer.text() == "hello\n" => Ok(()),
+        Ok(answer) => Err(format!("status {}", answer.status)),
+        Err(error) => Err(error.to_string()),
+    })
+}
+
+fn requests(daemon: &Daemon, name: &str) -> f64 {
+    let series = format!("scgid_requests_total{{app=\"{name}\",code=\"2xx\"}}");
+    daemon.metric(&series).unwrap_or_else(|| panic!("{}", daemon.metrics()))
+}
+
+#[test]
+fn a_daemon_killed_under_load_costs_no_request_and_the_next_has_the_same_workers() {
+    let mut daemon = site();
+    let loads = [load(&daemon, "blog"), load(&daemon, "shop")];
+    let before = [daemon.pids("blog"), daemon.pids("shop")];
+
+    for _ in 0..5 {
+        loads.iter().for_each(|load| load.until_answered(50));
+        let told = [requests(&daemon, "blog"), requests(&daemon, "shop")];
+        daemon.kill();
+        loads.iter().for_each(|load| load.until_answered(50));
+        daemon.restart();
+
+        assert_eq!([daemon.pids("blog"), daemon.pids("shop")], before);
+        assert!(requests(&daemon, "blog") >= told[0] + 50.0);
+        assert!(requests(&daemon, "shop") >= told[1] + 50.0);
+    }
+
+    let sums: Vec<_> = loads.into_iter().map(Load::stop).collect();
+    for (sum, name) in sums.iter().zip(["blog", "shop"]) {
+        assert_eq!(sum.failed, Vec::<String>::new(), "{name}");
+        #[expect(clippy::cast_precision_loss, reason = "few requests")]
+        let asked = sum.ok as f64;
+        eventually("every request is counted once", || requests(&daemon, name) == asked);
+    }
+}
+
+#[test]
+fn what_was_taken_over_can_be_rolled_and_stopped_and_nothing_is_left_over() {
+    let mut daemon = site();
+    daemon.kill();
+    daemon.restart();
+    let before = daemon.pids("blog");
+    assert_eq!(before.len(), 2);
+
+    let rolled = daemon.order("POST", "/v1/apps/blog/reload", "");
+    assert_eq!(rolled.reason, None);
+    let after = daemon.pids("blog");
+    assert!(after.len() == 2 && after.iter().all(|pid| !before.contains(pid)), "{after:?}");
+    assert_eq!(daemon.app("blog").get("/hello").unwrap().status, 200);
+
+    let notify = daemon.site().path("control.sock.notify").display().to_string();
+    let state = daemon.site().path("control.sock.state");
+    let ended = daemon.stop();
+    assert!(ended.is_in_order(), "{}", ended.err);
+    assert_eq!(process::with_environment(&format!("NOTIFY_SOCKET={notify}")), Vec::<i32>::new());
+    assert!(!state.exists(), "nothing is left to take over");
+    assert!(!ended.site.path("blog.sock").exists());
+}
+
+#[test]
+fn wishes_of_the_operator_outlive_the_daemon() {
+    let mut daemon = site();
+    daemon.order("POST", "/v1/apps/blog/stop", "");
+    daemon.order("PUT", "/v1/apps/shop/workers", "{\"to\": 1}");
+
+    daemon.kill();
+    daemon.restart();
+
+    let blog = daemon.look("blog");
+    assert_eq!((blog.state, blog.wish), (AppState::Stopped, Wish::Stop));
+    let shop = daemon.look("shop").workers;
+    assert_eq!((shop.wanted, shop.scaled, shop.serving), (1, true, 1));
+    daemon.order("POST", "/v1/apps/blog/start", "");
+    assert_eq!(daemon.app("blog").get("/hello").unwrap().status, 200);
+}
+
+#[test]
+fn a_worker_that_died_while_no_daemon_lived_is_replaced() {
+    let mut daemon = site();
+    let [first, second] = daemon.pids("blog")[..] else { panic!("two workers") };
+    daemon.kill();
+    process::signal(first, Signal::SIGKILL);
+    eventually("it has ended", || !process::is_alive(first));
+
+    daemon.restart();
+
+    daemon.until_serving("blog", 2);
+    let pids = daemon.pids("blog");
+    assert!(pids.contains(&second) && !pids.contains(&first), "{pids:?}");
+    assert_eq!(daemon.look("blog").state, AppState::Serving);
+}
+
+#[test]
+fn the_death_of_a_worker_that_was_taken_over_is_noticed() {
+    let mut daemon = site();
+    daemon.kill();
+    daemon.restart();
+    let [first, _] = daemon.pids("blog")[..] else { panic!("two workers") };
+
+    process::signal(first, Signal::SIGKILL);
+
+    eventually("it is replaced", || {
+        let pids = daemon.pids("blog");
+        pids.len() == 2 && !pids.contains(&first)
+    });
+}
+
+#[test]
+fn lines_written_while_no_daemon_lives_arrive() {
+    let mut daemon = site();
+    let client = daemon.app("blog");
+    daemon.kill();
+    client.get("/say?unheard").unwrap();
+
+    daemon.restart();
+
+    eventually("the line is there", || {
+        daemon.lines("blog").iter().any(|line| line.line == "out unheard")
+    });
+    client.get("/say?heard").unwrap();
+    eventually("and the next", || daemon.lines("blog").iter().any(|line| line.line == "err heard"));
+}
+
+#[test]
+fn a_roll_in_which_the_daemon_is_killed_is_finished_by_the_next() {
+    let mut daemon = site();
+    let load = load(&daemon, "shop");
+
+    for round in 0..6 {
+        let before = daemon.pids("shop");
+        let roll = daemon.order_at_once("POST", "/v1/apps/shop/reload", "");
+        load.until_answered(5 * round);
+        daemon.kill();
+        daemon.restart();
+
+        eventually("the roll is finished", || {
+            let pids = daemon.pids("shop");
+            let state = daemon.look("shop").state;
+            state == AppState::Serving
+                && pids.len() == 3
+                && pids.iter().all(|p| !before.contains(p))
+        });
+        let answer = daemon.ask("GET", &format!("/v1/operations/{}", roll.id), "").unwrap();
+        assert!(answer.status == 404 || answer.text().contains("done"), "{}", answer.text());
+        eventually("nobody else is there", || daemon.staff().len() == 2 + 3);
+    }
+
+    assert_eq!(load.stop().failed, Vec::<String>::new());
+}
