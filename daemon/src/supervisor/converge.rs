@@ -54,6 +54,8 @@ impl Pool {
     /// Decides.
     pub(super) fn converge(&mut self, turn: &mut Turn<'_>) {
         self.expire(turn);
+        self.give_up_undo();
+        self.demand.keep_within(self.bounds());
         self.prove(turn.now);
         let wanted = self.wanted();
         self.retire_surplus(wanted, turn);

@@ -185,6 +185,9 @@ impl Operation {
         if self.verb == Verb::Undo && pool.latest.undone {
             return Verdict::Running(pool.progress());
         }
+        if let (Verb::Undo, Some(why)) = (self.verb, &pool.undo_failed) {
+            return Verdict::Failed(why.clone());
+        }
         if pool.latest.is_out() {
             return Verdict::Failed(why_out(pool));
         }

@@ -34,6 +34,9 @@ pub struct Pool {
     pub(super) fallback: Option<Launch>,
     /// The latest has not taken over every seat yet.
     pub(super) rolling: bool,
+    /// Why the launch before the latest could not return when an operator wanted it to.
+    #[serde(default)]
+    pub(super) undo_failed: Option<String>,
     /// An operator wants the roll to stay as it is.
     pub(super) paused: bool,
     /// The highest generation there was.
@@ -87,6 +90,7 @@ impl Pool {
             latest: Launch::new(Generation(1), spec),
             fallback: None,
             rolling: false,
+            undo_failed: None,
             paused: false,
             last_generation: Generation(1),
             workers: BTreeMap::new(),

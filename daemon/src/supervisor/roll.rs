@@ -54,9 +54,24 @@ impl Pool {
         if self.fallback.is_none() || self.latest.undone {
             return;
         }
-        (self.latest.undone, self.paused) = (true, false);
+        (self.latest.undone, self.paused, self.undo_failed) = (true, false, None);
         let (app, generation) = (self.name().clone(), self.latest.generation);
         out.push(Action::Tell(Note::Undone { app, generation }));
+    }
+
+    /// Gives an undo up if the launch that was to return cannot: who serves goes on serving.
+    pub(super) fn give_up_undo(&mut self) {
+        let Some(fallback) = self.fallback.as_ref().filter(|_| self.latest.undone) else { return };
+        let latest = self.latest.generation;
+        let serves = self.app_workers().any(|w| w.generation == latest && w.is_serving());
+        if fallback.trail.is_spent() && serves {
+            let (older, how) = (fallback.generation, fallback.trail.how());
+            self.undo_failed = Some(format!(
+                "generation {older} spent its restart budget; its last worker: {how}; \
+                 generation {latest} serves on"
+            ));
+            self.latest.undone = false;
+        }
     }
 
     /// The latest launch is taking over from the one before.

@@ -178,15 +178,14 @@ impl World {
         let alive: Vec<_> = self.alive.iter().filter(|id| self.lives[id].app == *app).collect();
         let open = self.fronts.get(app).map(|front| front.open.keys().cloned().collect::<Vec<_>>());
         let open = open.unwrap_or_default();
-        let Some(asked) = self.site.get(app) else {
+        if !self.site.contains_key(app) {
             assert!(alive.is_empty() && open.is_empty(), "{app} was removed: {alive:?} {open:?}");
             assert!(!self.core.pools.contains_key(app));
             return;
-        };
+        }
         let Some(pool) = self.core.pools.get(app) else { panic!("where is {app}?") };
-        // After an undo that is not what was asked for.
-        let spec =
-            if pool.last_generation > pool.latest.generation { &pool.latest.spec } else { asked };
+        // After an undo that is not what was asked for last.
+        let spec = &pool.latest.spec;
         if pool.wish == Wish::Stop {
             assert_eq!(pool.state, AppState::Stopped, "{app}");
             assert!(alive.is_empty() && open.is_empty(), "{app} is stopped: {alive:?} {open:?}");

@@ -461,3 +461,30 @@ fn a_queued_reload_begins_when_the_one_before_has_ended() {
     assert!(ended(first) < ended(second));
     assert_eq!((world.outcome(second), world.view().generation), (Ok(()), Generation(3)));
 }
+
+#[test]
+fn an_undo_to_a_generation_that_can_start_no_more_fails_and_the_new_one_serves_on() {
+    let mut spec = fixed("v1", 2);
+    spec.roll.soak = secs(30);
+    let mut world = World::serving(spec.clone());
+    spec.launch.arguments[1] = "v2".to_owned();
+    let roll = world.apply(vec![spec]);
+    while world.view().roll.unwrap().new < 2 {
+        world.step();
+    }
+    world.is_like("v1", Nature::Quits);
+
+    let undo = world.order(&shop(), AppOrder::Undo);
+    for victim in world.accepting() {
+        if world.lives[&victim].generation == Generation(1) {
+            world.crash(victim);
+        }
+    }
+    world.run_for(secs(120));
+
+    let why = world.outcome(undo).unwrap_err();
+    assert!(why.starts_with("generation 1 spent its restart budget"), "{why}");
+    assert!(why.ends_with("generation 2 serves on"), "{why}");
+    assert!(world.outcome(roll).unwrap_err().contains("undid generation 2"));
+    assert_eq!((world.state(), world.accepting().len()), (AppState::Serving, 2));
+}
