@@ -91,6 +91,8 @@ pub(crate) enum Command {
     Schema,
     /// Send one SCGI request to an app or any address, and print the answer
     Request(Request),
+    /// Put another scgid in the daemon's place; its workers go on
+    Upgrade(Upgrade),
     /// End the daemon and all its workers, in order
     Shutdown(Patience),
     /// Print a script that completes commands and names of apps in a shell
@@ -285,6 +287,20 @@ pub(crate) struct Request {
     pub(crate) raw: bool,
     /// How long the app may be silent
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse::duration)]
+    pub(crate) timeout: Duration,
+}
+
+/// `upgrade`.
+#[derive(Debug, Args)]
+pub(crate) struct Upgrade {
+    /// Only find out whether it could be done
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// The other scgid [default: the file the daemon was started from, as it is by now]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) binary: Option<PathBuf>,
+    /// How long the other one may take to answer: `90s`, `5m`
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = parse::duration)]
     pub(crate) timeout: Duration,
 }
 

@@ -127,6 +127,20 @@ impl Client {
         self.ask(request(Method::POST, path, None)?, ANSWER_WITHIN).await
     }
 
+    /// Orders something by `POST`ing `body` to `path`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::Refused`] means that nothing has changed.
+    pub(crate) async fn post_with<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|source| unintelligible(path, source))?;
+        self.ask(request(Method::POST, path, Some(body))?, ANSWER_WITHIN).await
+    }
+
     /// Orders something by `PUT`ting `body` to `path`.
     ///
     /// # Errors

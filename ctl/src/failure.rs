@@ -41,6 +41,8 @@ pub(crate) enum Failure {
     Exchange { address: String, source: io::Error },
     #[error("`{address}` did not answer within {within}")]
     NoAnswer { address: String, within: String },
+    #[error("the daemon has not become `{binary}`; `scgictl status` tells what runs")]
+    NotReplaced { binary: String },
     #[error("what `{address}` sent is not an answer: {why}")]
     NotAnAnswer { address: String, why: String },
 }
@@ -53,7 +55,7 @@ impl Failure {
             Self::NoSuchApp { .. } | Self::NoApps => Exit::NoSuchApp,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Variable(_) | Self::Input { .. } => Exit::Usage,
-            Self::NoAnswer { .. } => Exit::TimedOut,
+            Self::NoAnswer { .. } | Self::NotReplaced { .. } => Exit::TimedOut,
             Self::Output(_)
             | Self::Yaml(_)
             | Self::Json(_)
@@ -109,7 +111,8 @@ impl Failure {
             | Self::Variable(_)
             | Self::Input { .. }
             | Self::Exchange { .. }
-            | Self::NoAnswer { .. } => None,
+            | Self::NoAnswer { .. }
+            | Self::NotReplaced { .. } => None,
         }
     }
 }

@@ -45,6 +45,9 @@ enum Command {
     /// Run a worker that is part of this program
     #[command(hide = true)]
     Builtin(Builtin),
+    /// Say whether this program could go on where the one is that asks
+    #[command(hide = true)]
+    TakeOverCheck,
     /// Become a worker; the daemon runs this
     #[command(hide = true)]
     Launch,
@@ -53,7 +56,10 @@ enum Command {
 const RUN_HELP: &str = "\
 Signals:
   TERM, INT   stop: drain every worker, then end; a second one hurries
-  HUP         read the configuration again and take it over";
+  HUP         read the configuration again and take it over
+  USR2        become the scgid that stands at this program's path by now, with all workers
+
+Killed, it leaves its workers serving; the next scgid with the same control socket takes them over";
 
 /// The configuration.
 #[derive(Debug, Args)]
@@ -70,6 +76,9 @@ pub(crate) struct Run {
     pub(crate) config: File,
     #[command(flatten)]
     pub(crate) log: Log,
+    /// Where the program that this process was before says how to go on
+    #[arg(long, hide = true, value_name = "FD")]
+    pub(crate) take_over: Option<i32>,
 }
 
 /// The daemon's own log.
@@ -178,6 +187,7 @@ fn run(command: Command) -> ExitCode {
         Command::Demo(demo) => commands::demo::demo(&demo),
         Command::Version => commands::version::version(),
         Command::Builtin(builtin) => commands::builtin::builtin(&builtin),
+        Command::TakeOverCheck => commands::take_over_check::take_over_check(),
         // Reached only with the word in another place than the daemon puts it.
         Command::Launch => launch::main(&[]),
     }

@@ -23,24 +23,23 @@ use tokio::sync::{oneshot, watch};
 
 use crate::config::{Loaded, Problems};
 use crate::control::{self, ControlState};
+use crate::doors::Doors;
 use crate::journal::{Bounds, Journal};
 use crate::metrics::{self, Metrics, Pulse, Sources};
 use crate::scoreboard::Scoreboard;
 use crate::shell::backlog::Queues;
-use crate::shell::bind::{BindError, SocketFile, bind};
+use crate::shell::bind::BindError;
 use crate::shell::board::Board;
 use crate::shell::clock::Clock;
 use crate::shell::handle::Handle;
 use crate::shell::state::record::Left;
 use crate::shell::state::{Found, State, StateError};
+use crate::shell::upgrade::Baggage;
 use crate::shell::{self, Listeners, Shared, Shell, Start};
-use crate::spec::{Limit, ListenSpec, MetricsSpec, Ownership, Site};
+use crate::spec::{Limit, Site};
 
 /// The longest the service manager is kept waiting for the word that the site is up.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Accept queue of the daemon's own sockets.
-const OWN_BACKLOG: u16 = 128;
 
 /// What to run.
 #[derive(Debug)]
@@ -51,6 +50,8 @@ pub struct Run {
     pub config: Option<PathBuf>,
     /// Listeners that are open already, by address.
     pub opened: BTreeMap<Address, OwnedFd>,
+    /// What the program handed over that this process was before.
+    pub baggage: Option<Box<Baggage>>,
 }
 
 /// Why the daemon could not run. No worker was started.
@@ -94,8 +95,12 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     // First of all: these descriptors are known by their numbers.
-    let listeners = Listeners::inherit();
-    let nofile = raise_descriptor_limit();
+    let listeners = match &run.baggage {
+        Some(baggage) => baggage.listeners(),
+        None => Listeners::inherit(),
+    };
+    let raised = raise_descriptor_limit();
+    let nofile = run.baggage.as_ref().map_or(raised, |baggage| baggage.nofile());
     shell::adopt_orphans().map_err(|source| needs("what workers leave behind", source.into()))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| needs("a runtime", source))?;
@@ -111,31 +116,28 @@ async fn live<F>(
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let Run { loaded, config, mut opened } = run;
-    let written = loaded.as_ref().ok().map(|loaded| &loaded.site);
-    let (state, legacy) = find_state(written, config.as_deref())?;
-    let (loaded, site) = match (loaded, &legacy) {
-        (Ok(loaded), _) => {
-            let site = loaded.site.clone();
-            (Ok(loaded), site)
-        }
-        (Err(problems), Some(legacy)) => (Err(problems), legacy.site_alone()),
-        (Err(problems), None) => return Err(RunError::Config(problems)),
+    let Run { loaded, config, mut opened, baggage } = run;
+    let Beginning { site, state, doors, origin } = match baggage {
+        Some(baggage) => Beginning::handed(baggage)?,
+        None => Beginning::find(loaded, config.as_deref(), &mut opened)?,
     };
-    let doors = Doors::open(&site, &mut opened)?;
     let listeners = listeners.with(opened);
-    let shared = shared(legacy.as_deref());
+    let shared = shared(origin.left());
     let (handle, questions) = Handle::new();
-    let text = loaded.as_ref().map(shell::reload::text).unwrap_or_default();
+    let text = origin.text();
     let (facts, facts_seen) = watch::channel(shell::reload::facts(&site, config.as_deref(), text));
     let notify_socket = beside_control(&site, ".notify");
     let handed_over = Arc::new(listeners.handed_over());
     let told = state.told_file();
+    let notices = origin.notices().map_err(|source| needs("the notices handed over", source))?;
+    let Doors { control: door, metrics: metrics_door, descriptors, files } = doors;
     let start = Start {
         shared: shared.clone(),
         state,
         listeners,
         notify_socket,
+        notices,
+        doors: descriptors,
         nofile,
         questions,
         facts,
@@ -154,46 +156,128 @@ where
         handed_over,
     };
     let (leave, left) = oneshot::channel::<()>();
-    let Doors { control: door, control_file, metrics: metrics_door } = doors;
     let serving = tokio::spawn(control::serve(door, control, async {
         // The sender is dropped at the latest when the daemon ends.
         let _ = left.await;
     }));
-    if let Some((door, _)) = metrics_door {
+    if let Some(door) = metrics_door {
         let metrics = shared.metrics.clone().written_to(told);
         tokio::spawn(metrics::serve(door, metrics, shared.pulse.clone()));
     }
-    let first = legacy.is_none().then_some(OperationId(1));
+    let first = origin.left().is_none().then_some(OperationId(1));
     tokio::spawn(report_ready(shared.board.clone(), first));
     announce(&site, shell.config());
     let beside = tokio::spawn(beside(shared));
 
-    begin(&mut shell, legacy, loaded);
+    origin.begin(&mut shell);
     shell.run().await;
 
     beside.abort();
     drop(leave);
     // Those who wait for the daemon's end hear of it before their connection does.
     let _ = serving.await;
-    drop(control_file);
+    drop(files);
     Ok(())
 }
 
-/// Goes on where another daemon was, or begins from nothing.
-fn begin(shell: &mut Shell, left: Option<Box<Left>>, loaded: Result<Loaded, Problems>) {
-    let loaded = match (left, loaded) {
-        (Some(left), loaded) => match shell.succeed(*left, loaded) {
-            Ok(()) => return,
-            Err(refused) => {
-                let (why, loaded) = *refused;
-                tracing::error!(why, "state refused; what the daemon before left is left alone");
-                loaded
+/// Whom the daemon goes on from.
+enum Origin {
+    /// Nobody.
+    Nobody(Box<Loaded>),
+    /// One that ended without being asked; the configuration may be another one by now, or wrong.
+    Dead(Box<Left>, Result<Box<Loaded>, Problems>),
+    /// The program that this process was before.
+    Itself(Box<Baggage>),
+}
+
+/// What the daemon begins with.
+struct Beginning {
+    /// What it says of the daemon itself; its apps may be others.
+    site: Site,
+    state: State,
+    doors: Doors,
+    origin: Origin,
+}
+
+impl Beginning {
+    fn handed(baggage: Box<Baggage>) -> Result<Self, RunError> {
+        let site = baggage.left().site_alone();
+        let doors = Doors::handed(&site, &baggage)?;
+        let path = beside_control(&site, ".state");
+        let state = match baggage.lock() {
+            Some(lock) => State::handed(&path, lock).map_err(RunError::State)?,
+            None => State::none(),
+        };
+        Ok(Self { site, state, doors, origin: Origin::Itself(baggage) })
+    }
+
+    fn find(
+        loaded: Result<Loaded, Problems>,
+        config: Option<&Path>,
+        opened: &mut BTreeMap<Address, OwnedFd>,
+    ) -> Result<Self, RunError> {
+        let written = loaded.as_ref().ok().map(|loaded| &loaded.site);
+        let (state, legacy) = find_state(written, config)?;
+        let (site, origin) = match (loaded, legacy) {
+            (Ok(loaded), None) => (loaded.site.clone(), Origin::Nobody(Box::new(loaded))),
+            (Ok(loaded), Some(left)) => {
+                (loaded.site.clone(), Origin::Dead(left, Ok(Box::new(loaded))))
             }
-        },
-        (None, loaded) => loaded,
-    };
-    if let Ok(loaded) = loaded {
-        shell.begin(loaded);
+            (Err(problems), Some(left)) => (left.site_alone(), Origin::Dead(left, Err(problems))),
+            (Err(problems), None) => return Err(RunError::Config(problems)),
+        };
+        let doors = Doors::open(&site, opened)?;
+        Ok(Self { site, state, doors, origin })
+    }
+}
+
+impl Origin {
+    fn left(&self) -> Option<&Left> {
+        match self {
+            Self::Nobody(_) => None,
+            Self::Dead(left, _) => Some(left),
+            Self::Itself(baggage) => Some(baggage.left()),
+        }
+    }
+
+    /// The configuration in force.
+    fn text(&self) -> String {
+        match self {
+            Self::Nobody(loaded) => shell::reload::text(loaded),
+            Self::Dead(left, _) => left.site.text.clone(),
+            Self::Itself(baggage) => baggage.left().site.text.clone(),
+        }
+    }
+
+    fn notices(&self) -> io::Result<Option<OwnedFd>> {
+        match self {
+            Self::Nobody(_) | Self::Dead(..) => Ok(None),
+            Self::Itself(baggage) => baggage.notices().map(Some),
+        }
+    }
+
+    /// Goes on where another daemon was, or begins from nothing.
+    fn begin(self, shell: &mut Shell) {
+        let refused = |why: &str| {
+            tracing::error!(why, "state refused; what the daemon before left is left alone");
+        };
+        match self {
+            Self::Nobody(loaded) => shell.begin(*loaded),
+            Self::Itself(baggage) => {
+                // That it makes sense was found out when it was received.
+                if let Err(why) = shell.go_on_with(*baggage) {
+                    refused(&why);
+                }
+            }
+            Self::Dead(left, loaded) => {
+                let Err(back) = shell.succeed(*left, loaded.map(|loaded| *loaded)) else { return };
+                let (why, loaded) = *back;
+                refused(&why);
+                if let Ok(loaded) = loaded {
+                    shell.begin(loaded);
+                }
+            }
+        }
     }
 }
 
@@ -257,58 +341,6 @@ fn beside_control(site: &Site, suffix: &str) -> PathBuf {
     let mut path = site.control.socket.clone().into_os_string();
     path.push(suffix);
     path.into()
-}
-
-/// The daemon's own listeners.
-struct Doors {
-    control: tokio::net::UnixListener,
-    control_file: Option<SocketFile>,
-    metrics: Option<(metrics::Door, Option<SocketFile>)>,
-}
-
-impl Doors {
-    /// Opens them; what is among the `opened` is taken from there.
-    fn open(site: &Site, opened: &mut BTreeMap<Address, OwnedFd>) -> Result<Self, RunError> {
-        let path = &site.control.socket;
-        let refused = |source| RunError::Control { path: path.clone(), source };
-        let address = Address::Unix(path.clone());
-        let (fd, control_file) =
-            bind(&address, site.control.ownership, OWN_BACKLOG).map_err(refused)?;
-        let control = unix_listener(fd).map_err(|source| needs("the control socket", source))?;
-        let metrics = site.metrics.as_ref();
-        let metrics =
-            metrics.map(|spec| open_metrics(spec, opened.remove(&spec.listen))).transpose()?;
-        Ok(Self { control, control_file, metrics })
-    }
-}
-
-fn open_metrics(
-    spec: &MetricsSpec,
-    opened: Option<OwnedFd>,
-) -> Result<(metrics::Door, Option<SocketFile>), RunError> {
-    let (fd, file) = match opened {
-        Some(fd) => (fd, None),
-        None => bind(&spec.listen, Ownership::default(), ListenSpec::DEFAULT_BACKLOG)
-            .map_err(RunError::Metrics)?,
-    };
-    let door = match spec.listen {
-        Address::Unix(_) => unix_listener(fd).map(metrics::Door::Unix),
-        Address::Tcp(_) => tcp_listener(fd).map(metrics::Door::Tcp),
-    };
-    let door = door.map_err(|source| needs("the metrics' listener", source))?;
-    Ok((door, file))
-}
-
-fn unix_listener(fd: OwnedFd) -> io::Result<tokio::net::UnixListener> {
-    let listener = std::os::unix::net::UnixListener::from(fd);
-    listener.set_nonblocking(true)?;
-    tokio::net::UnixListener::from_std(listener)
-}
-
-fn tcp_listener(fd: OwnedFd) -> io::Result<tokio::net::TcpListener> {
-    let listener = std::net::TcpListener::from(fd);
-    listener.set_nonblocking(true)?;
-    tokio::net::TcpListener::from_std(listener)
 }
 
 /// Allows this process as many descriptors as it may have. Workers get the limit as it was, which

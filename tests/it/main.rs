@@ -22,3 +22,4 @@ mod shutdown;
 mod size;
 mod stop;
 mod tidy;
+mod upgrade;

@@ -15,6 +15,7 @@ mod request;
 mod rollout;
 mod shutdown;
 mod tail;
+mod upgrade;
 mod version;
 mod wait;
 
@@ -63,6 +64,7 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Result<Exit, Failure
         Command::Check(check) => local::check(check),
         Command::Schema => local::schema(),
         Command::Request(request) => request::run(context, request).await,
+        Command::Upgrade(upgrade) => upgrade::run(context, upgrade).await,
         Command::Shutdown(patience) => shutdown::run(context, patience).await,
         Command::Completion(completion) => completion::run(&mut context, &completion),
         Command::Version => version::run(context).await,

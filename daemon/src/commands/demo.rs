@@ -68,10 +68,8 @@ fn serve(asked: &Demo, folder: &Folder, doors: Doors) -> ExitCode {
     let failed = AtomicBool::new(false);
     let guide = Arc::new(Guide { folder: folder.path().to_owned(), ports, failed });
     let beside = Arc::clone(&guide);
-    let ran =
-        run::run(Run { loaded: Ok(loaded), config: None, opened: doors.opened() }, |shared| {
-            beside.lead(shared)
-        });
+    let run = Run { loaded: Ok(loaded), config: None, opened: doors.opened(), baggage: None };
+    let ran = run::run(run, |shared| beside.lead(shared));
     drop(telemetry);
     match ran {
         Err(error) => fail(&error),

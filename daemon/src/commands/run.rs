@@ -7,9 +7,17 @@ use super::{WRONG, complain, refuse};
 use crate::cli;
 use crate::config;
 use crate::run::{self, Run, RunError};
+use crate::shell::upgrade;
 
 /// Serves until told to leave.
 pub(crate) fn run(asked: &cli::Run) -> ExitCode {
+    let baggage = match asked.take_over.map(upgrade::receive).transpose() {
+        Ok(baggage) => baggage.map(Box::new),
+        Err(error) => {
+            complain(&error);
+            return ExitCode::FAILURE;
+        }
+    };
     let file = match config::find(asked.config.file.as_deref()) {
         Ok(file) => file,
         Err(problems) => return refuse(&problems),
@@ -22,9 +30,8 @@ pub(crate) fn run(asked: &cli::Run) -> ExitCode {
             return ExitCode::from(WRONG);
         }
     };
-    let ran = run::run(Run { loaded, config: Some(file), opened: BTreeMap::new() }, |_| {
-        std::future::ready(())
-    });
+    let run = Run { loaded, config: Some(file), opened: BTreeMap::new(), baggage };
+    let ran = run::run(run, |_| std::future::ready(()));
     drop(telemetry);
     match ran {
         Ok(()) => ExitCode::SUCCESS,

@@ -126,10 +126,11 @@ struct Route {
 /// Everything that can be asked. `GET` changes nothing and needs the right to look; all else needs
 /// the right to act, and so does the configuration's text.
 #[rustfmt::skip]
-const ROUTES: [Route; 14] = [
+const ROUTES: [Route; 15] = [
     Route { method: "get",  path: "/v1/status",              handler: || get(site::status) },
     Route { method: "get",  path: "/v1/config",              handler: || get(site::config) },
     Route { method: "post", path: "/v1/site/reload",         handler: || post(site::reload_site) },
+    Route { method: "post", path: "/v1/upgrade",             handler: || post(site::upgrade) },
     Route { method: "post", path: "/v1/shutdown",            handler: || post(site::shutdown) },
     Route { method: "get",  path: "/v1/apps",                handler: || get(apps::list_apps) },
     Route { method: "get",  path: "/v1/apps/{app}",          handler: || get(apps::show_app) },

@@ -20,6 +20,7 @@ use super::{apps, events, logs, operations, site};
         site::config,
         site::reload_site,
         site::shutdown,
+        site::upgrade,
         apps::list_apps,
         apps::show_app,
         apps::order_app,

@@ -3,18 +3,21 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use scgi_protocol::control::{Operation, Status, Verb};
+use scgi_protocol::control::{Operation, Status, Upgrade, UpgradeRequest, Verb};
 
+use super::body::json;
 use super::door::{Peer, Right};
 use super::operations::{Asked, accept};
 use super::problem::Refused;
 use super::{Room, view};
 use crate::shell::handle::Ask;
+use crate::shell::upgrade::UpgradeOrder;
 use crate::supervisor::Order;
 
 /// The daemon and a line for every app.
@@ -62,6 +65,29 @@ pub(super) async fn reload_site(
     Extension(peer): Extension<Peer>,
 ) -> Result<Response, Refused> {
     accept(&room, peer, Asked { ask: Ask::Reload, verb: Verb::Apply, app: None }).await
+}
+
+/// Becomes another program: same process, same workers, same sockets. Answers before it does, and
+/// only after the other program has said that it can go on from here.
+#[utoipa::path(post, path = "/v1/upgrade", request_body = UpgradeRequest, responses(
+    (status = 200, description = "what it is about to become, or with `check` could", body = Upgrade),
+    (status = 422, description = "the other program cannot go on from here; nothing has changed",
+        body = scgi_protocol::control::Problem, content_type = "application/problem+json"),
+))]
+pub(super) async fn upgrade(
+    State(room): State<Arc<Room>>,
+    Extension(peer): Extension<Peer>,
+    body: Bytes,
+) -> Result<Json<Upgrade>, Refused> {
+    let asked = match body.is_empty() {
+        true => UpgradeRequest::default(),
+        false => json(&body, r#"{"binary": "/usr/bin/scgid", "check": true}"#)?,
+    };
+    let UpgradeRequest { binary, check } = asked;
+    let Peer { uid, pid, .. } = peer;
+    tracing::info!(uid, pid, binary, check, "upgrade asked for");
+    let order = UpgradeOrder { binary: binary.map(Into::into), check };
+    Ok(Json(room.state.handle.upgrade(order).await?))
 }
 
 /// Ends the daemon and all its workers, in order; asked again, it hurries.

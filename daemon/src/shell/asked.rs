@@ -27,6 +27,7 @@ impl Shell {
             Ask::Order(Order::Shutdown) | Ask::Queue(Order::Shutdown) => Ok(self.leave()),
             Ask::Order(_) | Ask::Queue(_) | Ask::Reload if self.stopping => Err(Refusal::Stopping),
             Ask::Reload => return self.read_config(Some(answer)),
+            Ask::Upgrade(order, answer) => return self.upgrade(order, Some(answer)),
             Ask::Order(Order::App { app, what }) => self.accept(app, what, Queueing::Refused),
             Ask::Queue(Order::App { app, what }) => self.accept(app, what, Queueing::Wanted),
         };

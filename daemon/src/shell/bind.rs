@@ -112,6 +112,12 @@ impl SocketFile {
         Ok(Self { path: path.to_owned(), identity: (file.dev(), file.ino()) })
     }
 
+    /// The file of a socket at `address` that this process made before it became this program.
+    pub(crate) fn at(address: &Address) -> Option<Self> {
+        let Address::Unix(path) = address else { return None };
+        Self::of(path).ok()
+    }
+
     /// The file that another process made at `path`.
     pub(super) fn known(path: &Path, identity: (u64, u64)) -> Self {
         Self { path: path.to_owned(), identity }

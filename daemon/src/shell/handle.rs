@@ -1,9 +1,10 @@
 //! The door to the loop: how the control API asks for something.
 
-use scgi_protocol::control::ConfigProblem;
+use scgi_protocol::control::{ConfigProblem, Upgrade};
 use scgi_protocol::name::{AppName, OperationId};
 use tokio::sync::{mpsc, oneshot};
 
+use super::upgrade::{UpgradeAnswer, UpgradeOrder};
 use crate::supervisor::Order;
 
 /// What can be asked of the loop.
@@ -15,6 +16,8 @@ pub enum Ask {
     Queue(Order),
     /// Read the configuration again and take it over.
     Reload,
+    /// Become another program; it has an answer of its own.
+    Upgrade(UpgradeOrder, UpgradeAnswer),
 }
 
 /// Why the loop refused. Nothing has changed.
@@ -70,6 +73,19 @@ impl Handle {
     pub async fn ask(&self, ask: Ask) -> Result<OperationId, Refusal> {
         let (answer, answered) = oneshot::channel();
         let question = Question { ask, answer };
+        self.questions.send(question).await.map_err(|_| Refusal::Stopping)?;
+        answered.await.map_err(|_| Refusal::Stopping)?
+    }
+
+    /// Asks for another program in the place of this one; the answer comes before that is done.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]; then nothing has changed.
+    pub async fn upgrade(&self, order: UpgradeOrder) -> Result<Upgrade, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        let (unused, _) = oneshot::channel();
+        let question = Question { ask: Ask::Upgrade(order, answer), answer: unused };
         self.questions.send(question).await.map_err(|_| Refusal::Stopping)?;
         answered.await.map_err(|_| Refusal::Stopping)?
     }

@@ -11,6 +11,7 @@ use super::Shell;
 use super::adopt::{Heir, Outcome, Wanted, sweep};
 use super::reload::{self, Read, facts};
 use super::state::record::{Left, SiteRecord, Told, ToldRecord};
+use super::upgrade::{Baggage, Stock};
 use crate::config::{Loaded, Problems};
 use crate::spec::Site;
 use crate::supervisor::{AppOrder, Event, Moment, Order, Pid, Supervisor};
@@ -35,24 +36,41 @@ impl Shell {
         left: Left,
         loaded: Result<Loaded, Problems>,
     ) -> Result<(), Unbelievable> {
+        let site = left.site.clone();
+        let in_force = loaded.as_ref().ok().map(|loaded| loaded.site.clone());
+        let stock = std::mem::take(&mut self.stored);
+        if let Err(why) = self.go_on(left, in_force.as_ref(), stock) {
+            return Err(Box::new((why, loaded)));
+        }
+        self.catch_up(&site, loaded);
+        Ok(())
+    }
+
+    /// Goes on where the program was that this process was before.
+    pub fn go_on_with(&mut self, baggage: Baggage) -> Result<(), String> {
+        let (left, stock) = baggage.unpack();
+        self.go_on(left, None, stock)?;
+        // Children may have ended while nobody listened.
+        self.bury(self.shared.clock.now());
+        Ok(())
+    }
+
+    fn go_on(&mut self, left: Left, written: Option<&Site>, stock: Stock) -> Result<(), String> {
         let began = self.shared.clock.now();
         let Left { site, now, told, apps } = left;
         // Whether it makes sense is found out before anything is touched.
         let pools = apps.iter().map(|(app, left)| (app.clone(), left.pool.clone())).collect();
         let fresh = site.apps.values().cloned().map(Arc::new);
-        self.supervisor = match Supervisor::resume(now.memory.clone(), pools, fresh, began) {
-            Ok(supervisor) => supervisor,
-            Err(why) => return Err(Box::new((why, loaded))),
-        };
+        self.supervisor = Supervisor::resume(now.memory.clone(), pools, fresh, began)?;
         self.last_operation = now.last_operation.max(now.memory.last_operation());
         let before = self.supervisor.next_worker();
         let wanted = Wanted { apps: apps.keys().cloned().collect(), before };
-        let in_force = self.site_of(&site, loaded.as_ref().ok());
+        let in_force = self.site_of(&site, written);
         let text = site.text.clone();
         self.facts.send_replace(facts(&in_force, self.config.as_deref(), text));
         self.site = Some(in_force);
 
-        let mut heir = Heir::new(&mut self.hands, &apps);
+        let mut heir = Heir::new(&mut self.hands, &apps, stock);
         for (app, left) in apps {
             heir.take(&app, left);
         }
@@ -69,13 +87,12 @@ impl Shell {
         self.write_down_site();
         self.sweep = Some((began + SWEEP_AFTER, wanted));
         self.tell_outcome(&outcome, began);
-        self.catch_up(&site, loaded);
         Ok(())
     }
 
     /// The site that was in force. What it says of the daemon itself is as it is by now.
-    fn site_of(&self, record: &SiteRecord, loaded: Option<&Loaded>) -> Site {
-        let daemon = loaded.map(|loaded| (&loaded.site.control, &loaded.site.metrics));
+    fn site_of(&self, record: &SiteRecord, written: Option<&Site>) -> Site {
+        let daemon = written.map(|site| (&site.control, &site.metrics));
         let (control, metrics) = daemon.unwrap_or((&record.control, &record.metrics));
         let (control, metrics) = (control.clone(), metrics.clone());
         let apps = self.supervisor.specs().map(|(app, spec)| (app.clone(), Arc::clone(spec)));

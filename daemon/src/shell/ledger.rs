@@ -1,47 +1,52 @@
 //! Writes down what the daemon is about to do, before it does it.
 
-use std::collections::BTreeMap;
-
 use scgi_protocol::name::AppName;
 
 use super::Shell;
+use super::perform::Hands;
 use super::state::record::{AppRecord, FORMAT, NowRecord, SiteRecord, boot_id};
-use crate::supervisor::Pid;
+use crate::supervisor::{Pid, Pool, Supervisor};
 
 impl Shell {
-    /// Writes down the `apps` as they are, and what is under way. Those that are as new ones would
-    /// be have nothing to be remembered.
+    /// Writes down the `apps` as they are, and what is under way.
     ///
     /// The apps come first: an operation whose app does not know of it yet would be taken for done.
     pub(super) fn write_down<'a>(&mut self, apps: impl IntoIterator<Item = &'a AppName>) {
         for app in apps {
-            let score = self.hands.scoreboard.score(app);
-            let pool = self.supervisor.pool(app).filter(|p| !p.is_fresh() || score.starts > 0);
-            let record = pool.map(|pool| {
-                let processes = pool.staff().filter_map(|worker| {
-                    let process = self.hands.born.get(&worker.pid()?)?;
-                    (process.worker == worker.id()).then_some(process.record)
-                });
-                AppRecord {
-                    pool,
-                    processes: processes.collect(),
-                    listeners: self.hands.listeners.records(app),
-                    score,
-                    tally: self.shared.metrics.tally(app),
-                }
-            });
+            let record = record(&self.supervisor, &self.hands, app);
+            // One that is as a new one would be has nothing to be remembered.
+            let record = record.filter(|r| !r.pool.is_fresh() || r.score.starts > 0);
             self.state.write_app(app, record.as_ref());
         }
-        let memory = self.supervisor.memory();
-        self.state.write_now(&NowRecord { memory, last_operation: self.last_operation });
+        let now = self.now_record();
+        self.state.write_now(&now);
     }
 
     /// Writes down the configuration in force.
     pub(super) fn write_down_site(&mut self) {
-        let Some(site) = &self.site else { return };
-        let apps: BTreeMap<_, _> =
-            self.supervisor.specs().map(|(app, spec)| (app.clone(), (**spec).clone())).collect();
-        let record = SiteRecord {
+        let record = self.site_record();
+        self.state.write_site(&record);
+    }
+
+    /// An app as it is written down.
+    pub(super) fn app_record(&self, app: &AppName) -> Option<AppRecord<&Pool>> {
+        record(&self.supervisor, &self.hands, app)
+    }
+
+    /// What is under way.
+    pub(super) fn now_record(&self) -> NowRecord {
+        NowRecord { memory: self.supervisor.memory(), last_operation: self.last_operation }
+    }
+
+    /// The configuration in force.
+    ///
+    /// # Panics
+    ///
+    /// If no site is in force yet.
+    pub(super) fn site_record(&self) -> SiteRecord {
+        let site = self.site.as_ref().expect("a site is in force before anything is written down");
+        let apps = self.supervisor.specs();
+        SiteRecord {
             format: FORMAT,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             boot: boot_id(),
@@ -51,8 +56,24 @@ impl Shell {
             text: self.facts.borrow().text.clone(),
             control: site.control.clone(),
             metrics: site.metrics.clone(),
-            apps,
-        };
-        self.state.write_site(&record);
+            apps: apps.map(|(app, spec)| (app.clone(), (**spec).clone())).collect(),
+        }
     }
+}
+
+/// An app as it is written down; `None` if there is none.
+fn record<'a>(core: &'a Supervisor, hands: &Hands, app: &AppName) -> Option<AppRecord<&'a Pool>> {
+    let score = hands.scoreboard.score(app);
+    let pool = core.pool(app)?;
+    let processes = pool.staff().filter_map(|worker| {
+        let process = hands.born.get(&worker.pid()?)?;
+        (process.worker == worker.id()).then_some(process.record)
+    });
+    Some(AppRecord {
+        pool,
+        processes: processes.collect(),
+        listeners: hands.listeners.records(app),
+        score,
+        tally: hands.metrics.tally(app),
+    })
 }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::sys::socket::{SockaddrStorage, getsockname};
@@ -148,6 +148,23 @@ impl Listeners {
         let held = Held { spec: spec.clone(), fd, mark, file };
         self.held.entry(app.clone()).or_default().push(held);
         Ok(())
+    }
+
+    /// The numbers of all listeners.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.held.values().flatten().map(|held| held.fd.as_raw_fd())
+    }
+
+    /// The numbers of what the service manager handed over, by name.
+    pub(super) fn inherited_descriptors(&self) -> BTreeMap<String, RawFd> {
+        self.inherited.iter().map(|(name, fd)| (name.clone(), fd.as_raw_fd())).collect()
+    }
+
+    /// What the service manager handed over to the program before this one.
+    pub(super) fn handed(inherited: &BTreeMap<String, RawFd>) -> Self {
+        let take =
+            |(name, number): (&String, &RawFd)| Some((name.clone(), inherit::take(*number).ok()?));
+        Self { inherited: inherited.iter().filter_map(take).collect(), ..Self::default() }
     }
 
     /// Takes a socket that a daemon before this one made.

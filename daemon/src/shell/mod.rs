@@ -33,9 +33,11 @@ mod spawn;
 pub mod state;
 mod strays;
 mod sys;
+pub mod upgrade;
 mod wake;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use scgi_protocol::name::{AppName, OperationId, WorkerId};
@@ -65,6 +67,7 @@ use signals::{Signals, Word};
 use spawn::Surroundings;
 use state::State;
 pub(crate) use sys::peer_groups;
+use upgrade::{DoorDescriptors, Myself, Stock, UpgradeOrder};
 use wake::Wake;
 
 /// What the loop shares with those who look.
@@ -97,6 +100,10 @@ pub struct Start {
     pub listeners: Listeners,
     /// Where workers say their notices.
     pub notify_socket: PathBuf,
+    /// The socket there, if the program before this one had one.
+    pub notices: Option<OwnedFd>,
+    /// The daemon's own doors, to be handed on.
+    pub doors: DoorDescriptors,
     /// How many descriptors a worker may have if nothing else is said.
     pub nofile: Option<Limit>,
     /// What is asked of it.
@@ -126,6 +133,13 @@ pub struct Shell {
     last_operation: OperationId,
     stopping: bool,
     state: State,
+    doors: DoorDescriptors,
+    myself: Myself,
+    /// Where it is told that this process shall become the program at a path.
+    become_it: mpsc::Sender<PathBuf>,
+    becoming: mpsc::Receiver<PathBuf>,
+    /// What the service manager kept of the daemon before this one.
+    stored: Stock,
     /// Adopted processes that have ended.
     ended: mpsc::UnboundedReceiver<(Pid, WorkerId)>,
     /// When to look for what workers of the daemon before this one left behind, and whose.
@@ -142,6 +156,7 @@ enum News {
     Read(Box<Read>),
     Probed(Outcome),
     Ended(Pid, WorkerId),
+    Become(PathBuf),
     Deadline,
 }
 
@@ -152,11 +167,15 @@ impl Shell {
     ///
     /// If the kernel refuses the notify socket, a signal handler or the wake-up set.
     pub fn new(start: Start) -> std::io::Result<Self> {
-        let Start { shared, state, listeners, notify_socket, nofile, questions, facts, config } =
-            start;
+        let Start { shared, state, listeners, notify_socket, notices, doors, .. } = start;
+        let Start { nofile, questions, facts, config, .. } = start;
         let (ended_tell, ended) = mpsc::unbounded_channel();
         let (reader, read) = mpsc::channel(1);
-        let notices = Notices::open(&notify_socket)?;
+        let notices = match notices {
+            Some(socket) => Notices::handed(socket, &notify_socket)?,
+            None => Notices::open(&notify_socket)?,
+        };
+        let (become_it, becoming) = mpsc::channel(1);
         let hands = Hands {
             clock: shared.clock.clone(),
             listeners,
@@ -174,6 +193,7 @@ impl Shell {
             exit: false,
         };
         let signals = Signals::listen()?;
+        upgrade::listen_to_signals();
         let supervisor = Supervisor::default();
         let last_operation = OperationId(0);
         let (site, stopping) = (None, false);
@@ -192,6 +212,11 @@ impl Shell {
             last_operation,
             stopping,
             state,
+            doors,
+            myself: Myself::find(),
+            become_it,
+            becoming,
+            stored: Stock::default(),
             ended,
             sweep: None,
         })
@@ -231,6 +256,7 @@ impl Shell {
             Some(read) = self.read.recv() => News::Read(Box::new(read)),
             outcome = self.hands.checkups.next() => News::Probed(outcome),
             Some((pid, worker)) = self.ended.recv() => News::Ended(pid, worker),
+            Some(path) = self.becoming.recv() => News::Become(path),
             () = sleep(wait) => News::Deadline,
         }
     }
@@ -243,6 +269,14 @@ impl Shell {
                 Vec::new()
             }
             News::Signal(Word::Leave) => vec![self.leave()],
+            News::Signal(Word::Upgrade) => {
+                self.upgrade(UpgradeOrder::default(), None);
+                Vec::new()
+            }
+            News::Become(path) => {
+                self.become_it(&path);
+                Vec::new()
+            }
             News::Signal(Word::Reload) => {
                 self.read_config(None);
                 Vec::new()

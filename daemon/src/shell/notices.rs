@@ -4,7 +4,7 @@
 //! the sender's credentials to every datagram; what it says has no say in that.
 
 use std::io::{self, IoSliceMut};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram as StdDatagram;
 use std::path::{Path, PathBuf};
@@ -44,6 +44,16 @@ impl Notices {
         Ok(Self { socket: UnixDatagram::from_std(socket)?, path: path.to_owned() })
     }
 
+    /// Goes on listening at `path` with the socket that the program before this one had there.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot watch it.
+    pub(super) fn handed(socket: OwnedFd, path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::from_std(StdDatagram::from(socket))?;
+        Ok(Self { socket, path: path.to_owned() })
+    }
+
     /// The next notice, and the process it is from. Waits for one.
     pub(super) async fn next(&self) -> (Pid, Notice) {
         loop {
@@ -69,6 +79,12 @@ impl Notices {
         });
         let length = message.bytes;
         Ok(from.filter(|_| length <= MAX_BYTES).map(|pid| (pid, Notice::decode(&buffer[..length]))))
+    }
+}
+
+impl AsFd for Notices {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

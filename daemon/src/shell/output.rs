@@ -14,7 +14,7 @@ mod rate;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -135,6 +135,27 @@ impl Output {
         for open in &taps {
             open.tap.read(DRAIN_BYTES);
             open.tap.end();
+        }
+    }
+
+    /// The numbers of all pipes.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
+        self.taps.values().flatten().map(|open| open.tap.pipe.as_fd().as_raw_fd())
+    }
+
+    /// Lines that were begun and not ended when they were last read.
+    pub(super) fn begun_lines(&self) -> BTreeMap<WorkerId, [Vec<u8>; 2]> {
+        let begun = |open: &Open| lock(&open.tap.splitter).begun().to_vec();
+        let lines = self.taps.iter().map(|(worker, taps)| (*worker, taps.each_ref().map(begun)));
+        lines.filter(|(_, lines)| lines.iter().any(|line| !line.is_empty())).collect()
+    }
+
+    /// Goes on with lines that were begun before.
+    pub(super) fn resume(&self, worker: WorkerId, begun: &[Vec<u8>; 2]) {
+        let taps = self.taps.get(&worker).into_iter().flatten();
+        for (open, begun) in taps.zip(begun) {
+            // No line is complete without its end.
+            lock(&open.tap.splitter).feed(begun, |_| {});
         }
     }
 

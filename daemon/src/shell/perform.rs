@@ -62,7 +62,6 @@ pub(super) struct Process {
     /// How it is written down.
     pub(super) record: ProcessRecord,
     /// The memory of its page, to be handed on.
-    #[expect(dead_code, reason = "held so that it can be handed on")]
     pub(super) page: OwnedFd,
 }
 

@@ -13,6 +13,8 @@ pub(super) enum Word {
     Leave,
     /// Read the configuration again.
     Reload,
+    /// Become the program that this one was started from, as it is by now.
+    Upgrade,
 }
 
 /// The signals the daemon listens to.
@@ -22,6 +24,7 @@ pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -36,6 +39,7 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -47,6 +51,7 @@ impl Signals {
             _ = self.terminate.recv() => Word::Leave,
             _ = self.interrupt.recv() => Word::Leave,
             _ = self.hangup.recv() => Word::Reload,
+            _ = self.user.recv() => Word::Upgrade,
         }
     }
 }

@@ -182,6 +182,18 @@ fn fd_name(address: &str) -> String {
 #[derive(Debug)]
 pub(super) struct Status(OwnedFd);
 
+impl From<OwnedFd> for Status {
+    fn from(pipe: OwnedFd) -> Self {
+        Self(pipe)
+    }
+}
+
+impl AsFd for Status {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Status {
     /// What the launcher said; `None` if it did its work. To be asked once its process has ended.
     pub(super) fn words(self) -> Option<String> {

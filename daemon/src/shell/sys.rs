@@ -3,8 +3,9 @@
 //! One of the few files of the house that lift the ban on `unsafe`.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 
+use nix::fcntl::FdFlag;
 use nix::libc::{self, gid_t, socklen_t};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -87,6 +88,20 @@ pub(crate) fn peer_groups(socket: impl AsFd) -> io::Result<Vec<u32>> {
         }
         groups.resize(needed, 0);
     }
+}
+
+/// Sets the flag by which the descriptor `number` is closed, or not, when this process becomes
+/// another program.
+///
+/// # Errors
+///
+/// `EBADF` if it is not open.
+#[expect(unsafe_code, reason = "descriptors of many owners are known here by their numbers alone")]
+pub(super) fn set_descriptor_flag(number: RawFd, flag: FdFlag) -> io::Result<()> {
+    // SAFETY: fcntl(F_SETFD) touches no memory of this process; it changes one flag of whatever has
+    // this number, and fails if nothing has. The flag means nothing until an execve.
+    let result = unsafe { libc::fcntl(number, libc::F_SETFD, flag.bits()) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// What the kernel tells of a process (`struct pidfd_info` of linux/pidfd.h).

@@ -33,6 +33,29 @@ pub struct DaemonInfo {
     pub metrics: Option<String>,
 }
 
+/// Another program in the place of the daemon's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Upgrade {
+    /// The version that runs.
+    pub from: String,
+    /// The version of the other program, as it says itself.
+    pub to: String,
+    /// The other program's file.
+    pub binary: String,
+}
+
+/// What is asked for of an upgrade.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UpgradeRequest {
+    /// The other program's file; the one the daemon was started from if it is not named.
+    pub binary: Option<String>,
+    /// Only ask it whether it can go on where the daemon is.
+    pub check: bool,
+}
+
 /// What the operator wishes of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -7,6 +7,7 @@
 //! | `POST /v1/apps/{app}/{verb}`, [`Verb`] `start`, `stop`, `restart`, `reload`, `retry` | `202`, [`Operation`] |
 //! | `PUT /v1/apps/{app}/workers`, body [`Scale`] | `202`, [`Operation`] |
 //! | `POST /v1/site/reload` | `202`, [`Operation`]; `422` with [`Problem::problems`] |
+//! | `POST /v1/upgrade`, body [`UpgradeRequest`] | [`Upgrade`]: what the daemon is about to become |
 //! | `POST /v1/shutdown` | `202`, [`Operation`] |
 //! | `GET /v1/operations`, `GET /v1/operations/{id}?wait=SECONDS` | a list of [`Operation`], one |
 //! | `GET /v1/events?after=ID&app=APP&limit=N` | a list of [`Event`]; as SSE if asked for `text/event-stream` |
@@ -67,8 +68,8 @@ mod problem;
 mod time;
 
 pub use app::{
-    App, AppDetail, AppState, CurrentRequest, DaemonInfo, Roll, Seats, Status, Trouble, Wish,
-    Worker, WorkerState,
+    App, AppDetail, AppState, CurrentRequest, DaemonInfo, Roll, Seats, Status, Trouble, Upgrade,
+    UpgradeRequest, Wish, Worker, WorkerState,
 };
 pub use event::{Event, Level, LogLine, Stream};
 pub use operation::{Operation, OperationState, Scale, Verb};

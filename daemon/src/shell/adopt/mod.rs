@@ -22,6 +22,7 @@ use scgi_protocol::page::{Page, State};
 
 use super::perform::{Hands, Kind, Process};
 use super::state::record::{AppLeft, ListenerRecord, ProcessRecord};
+use super::upgrade::Stock;
 use crate::scoreboard::{Living, Score};
 use crate::spec::ListenAt;
 use crate::supervisor::{Event, Exit, Pid, Pool, Worker};
@@ -36,6 +37,8 @@ pub(super) use sweep::{Wanted, sweep};
 pub(super) struct Heir<'a> {
     hands: &'a mut Hands,
     notify_socket: String,
+    /// Descriptors that are at hand.
+    stock: Stock,
     /// Processes that claim to be workers of whom no process was written down.
     claims: BTreeMap<WorkerId, Pid>,
     pub(super) outcome: Outcome,
@@ -60,8 +63,12 @@ pub(super) struct Outcome {
 type Found = (Survivor, ProcessRecord);
 
 impl<'a> Heir<'a> {
-    /// Gets ready to take over the `apps`.
-    pub(super) fn new(hands: &'a mut Hands, apps: &BTreeMap<AppName, AppLeft>) -> Self {
+    /// Gets ready to take over the `apps`, with the descriptors that are at hand.
+    pub(super) fn new(
+        hands: &'a mut Hands,
+        apps: &BTreeMap<AppName, AppLeft>,
+        stock: Stock,
+    ) -> Self {
         let notify_socket = hands.surroundings.notify_socket.display().to_string();
         let unknown = |left: &AppLeft| left.pool.staff().any(|worker| worker.pid().is_none());
         // Looking at every process of the machine takes a while, and is rarely needed.
@@ -69,7 +76,7 @@ impl<'a> Heir<'a> {
             true => claims(&notify_socket),
             false => BTreeMap::new(),
         };
-        Self { hands, notify_socket, claims, outcome: Outcome::default() }
+        Self { hands, notify_socket, stock, claims, outcome: Outcome::default() }
     }
 
     /// Takes one app over, as far as it can be had.
@@ -104,7 +111,11 @@ impl<'a> Heir<'a> {
         score: &Score,
     ) -> Option<Found> {
         let record = record.filter(|record| record.pid == pid);
-        let survivor = record.map(|record| Survivor::find(record, app, &self.notify_socket));
+        let survivor = record.map(|record| match self.stock.children.contains(&pid) {
+            // Its number is its own until this process buries it.
+            true => Survivor::open(pid).ok_or(Absence::Replaced),
+            false => Survivor::find(record, app, &self.notify_socket),
+        });
         let exit = match survivor {
             Some(Ok(survivor)) => return Some((survivor, *record?)),
             Some(Err(Absence::Ended(exit))) => exit,
@@ -174,7 +185,10 @@ impl<'a> Heir<'a> {
         }
     }
 
-    fn listener(&self, record: &ListenerRecord, from: &[&Found]) -> Result<OwnedFd, String> {
+    fn listener(&mut self, record: &ListenerRecord, from: &[&Found]) -> Result<OwnedFd, String> {
+        if let Some(fd) = self.stock.socket(&record.socket) {
+            return steal::is_listener(&fd, record).map(|()| fd);
+        }
         let mut why = "no worker has it".to_owned();
         for (survivor, process) in from {
             match steal::listener(survivor, process.listeners, record) {
@@ -200,7 +214,11 @@ impl<'a> Heir<'a> {
     fn seat(&mut self, pool: &Pool, worker: &Worker, (survivor, record): Found) -> Living {
         let (spec, pid) = (pool.spec_of(worker.generation()), survivor.pid());
         let app = spec.name.clone();
-        let page = steal::page(&survivor, &record).or_else(|why| {
+        let page = match self.stock.file(record.page) {
+            Some(fd) => steal::page_behind(fd),
+            None => steal::page(&survivor, &record),
+        };
+        let page = page.or_else(|why| {
             self.lose(&app, &format!("the page of worker {} is lost: {why}", worker.id()));
             Page::create().map_err(|error| error.to_string())
         });
@@ -208,17 +226,24 @@ impl<'a> Heir<'a> {
         if worker.awaits_ready() && page.state() == State::Accepting {
             self.outcome.facts.push(Event::Ready { pid });
         }
-        match steal::pipes(&survivor, &record) {
+        let [stdout, stderr] = record.pipes.map(|pipe| self.stock.file(pipe));
+        let pipes = match stdout.zip(stderr) {
+            Some((stdout, stderr)) => steal::both_reading(stdout, stderr),
+            None => steal::pipes(&survivor, &record),
+        };
+        match pipes {
             Ok(pipes) => self.hands.collect(&worker.about(spec), pipes),
             Err(why) => {
                 self.lose(&app, &format!("what worker {} writes is lost: {why}", worker.id()));
             }
         }
-        let watched = survivor.watch(worker.id(), self.hands.ended.clone());
-        if let Err(error) = watched {
-            self.lose(&app, &format!("worker {} cannot be watched: {error}", worker.id()));
+        if let Some(begun) = self.stock.begun_lines.remove(&worker.id()) {
+            self.hands.output.resume(worker.id(), &begun);
         }
-        let kind = Kind::Adopted(survivor);
+        let kind = match self.stock.statuses.remove(&worker.id()) {
+            Some(status) => Kind::Child(status.into()),
+            None => self.adopt(&app, worker.id(), survivor),
+        };
         let process = Process { worker: worker.id(), kind, record, page: page_fd };
         self.hands.born.insert(pid, process);
         Living {
@@ -227,6 +252,13 @@ impl<'a> Heir<'a> {
             page: Arc::new(page),
             concurrency: spec.concurrency,
         }
+    }
+
+    fn adopt(&mut self, app: &AppName, worker: WorkerId, survivor: Survivor) -> Kind {
+        if let Err(error) = survivor.watch(worker, self.hands.ended.clone()) {
+            self.lose(app, &format!("worker {worker} cannot be watched: {error}"));
+        }
+        Kind::Adopted(survivor)
     }
 
     fn lose(&mut self, app: &AppName, what: &str) {

@@ -81,18 +81,25 @@ pub(super) fn listener(
 /// A worker's page.
 pub(super) fn page(from: &Survivor, record: &ProcessRecord) -> Result<(Page, OwnedFd), String> {
     let number = LISTEN_FDS_START + i32::from(record.listeners);
-    let fd = descriptor(from, number, record.page)?;
+    page_behind(descriptor(from, number, record.page)?)
+}
+
+/// The page behind a descriptor.
+pub(super) fn page_behind(fd: OwnedFd) -> Result<(Page, OwnedFd), String> {
     let page = Page::open(&fd).map_err(|error| error.to_string())?;
     Ok((page, fd))
+}
+
+/// Two ends of pipes, if they are for reading.
+pub(super) fn both_reading(stdout: OwnedFd, stderr: OwnedFd) -> Result<Pipes, String> {
+    Ok(Pipes { stdout: reading(stdout)?, stderr: reading(stderr)? })
 }
 
 /// The read ends of a worker's log pipes.
 pub(super) fn pipes(from: &Survivor, record: &ProcessRecord) -> Result<Pipes, String> {
     let first = LISTEN_FDS_START + i32::from(record.listeners) + 1;
     let [out, err] = record.pipes;
-    let stdout = reading(descriptor(from, first, out)?)?;
-    let stderr = reading(descriptor(from, first + 1, err)?)?;
-    Ok(Pipes { stdout, stderr })
+    both_reading(descriptor(from, first, out)?, descriptor(from, first + 1, err)?)
 }
 
 /// The descriptor `number` of a worker, if what is behind it is what is known as `inode`.

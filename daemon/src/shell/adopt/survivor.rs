@@ -72,7 +72,8 @@ impl Survivor {
         (Claim::of(pid, notify_socket) == ours && survivor.is_alive()).then_some(survivor)
     }
 
-    fn open(pid: Pid) -> Option<Self> {
+    /// The process that has the number `pid` at this moment.
+    pub(super) fn open(pid: Pid) -> Option<Self> {
         let number = Number::from_raw(pid).filter(|_| pid > 1)?;
         let pidfd = pidfd_open(number, PidfdFlags::empty()).ok()?;
         Some(Self { pid, pidfd })

@@ -41,6 +41,11 @@ impl Splitter {
         }
     }
 
+    /// What there is of a line that has not ended.
+    pub(super) fn begun(&self) -> &[u8] {
+        &self.partial
+    }
+
     fn append(&mut self, bytes: &[u8]) {
         let room = LINE_MAX_BYTES - self.partial.len();
         let (kept, cut) = bytes.split_at(bytes.len().min(room));

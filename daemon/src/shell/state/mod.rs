@@ -19,8 +19,10 @@ mod disk;
 pub mod record;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -40,7 +42,7 @@ const APPS: &str = "apps";
 #[derive(Debug)]
 pub struct State {
     folder: Option<Folder>,
-    lock: Option<Flock<std::fs::File>>,
+    lock: Option<Flock<File>>,
     /// What was last written, by file.
     written: BTreeMap<String, u64>,
     /// The last attempt to write failed, and how.
@@ -89,13 +91,27 @@ impl State {
         Ok(Self { folder: Some(folder), lock: Some(lock), written, failing })
     }
 
+    /// The directory at `path`, whose `lock` the program before this one held.
+    ///
+    /// # Errors
+    ///
+    /// As [`State::open`].
+    pub fn handed(path: &Path, lock: OwnedFd) -> Result<Self, StateError> {
+        let unusable = |source| StateError::Unusable { path: path.to_owned(), source };
+        let folder = Folder::open(path).map_err(unusable)?;
+        let lock = Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock)
+            .map_err(|_| StateError::Taken(path.to_owned()))?;
+        let (written, failing) = (BTreeMap::new(), None);
+        Ok(Self { folder: Some(folder), lock: Some(lock), written, failing })
+    }
+
     /// No directory: nothing is written, and nobody will be able to take over.
     pub fn none() -> Self {
         Self { folder: None, lock: None, written: BTreeMap::new(), failing: None }
     }
 
     /// The descriptor that holds the directory.
-    pub fn lock(&self) -> Option<&std::fs::File> {
+    pub fn lock(&self) -> Option<&File> {
         self.lock.as_deref()
     }
 

@@ -126,7 +126,7 @@ pub struct ListenerRecord {
 }
 
 /// How a socket is known again: the kernel gives no two the same cookie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct SocketMark {
     /// The number of its file.
     pub inode: u64,
@@ -149,7 +149,7 @@ pub struct Told {
 }
 
 /// All that a daemon left.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Left {
     /// The configuration that was in force.
     pub site: SiteRecord,
