@@ -231,6 +231,6 @@ impl Worker {
 
     /// It has a process that is not known to accept connections yet.
     pub fn awaits_ready(&self) -> bool {
-        matches!(self.life, Life::Starting { .. })
+        matches!(self.life, Life::Launching | Life::Starting { .. })
     }
 }

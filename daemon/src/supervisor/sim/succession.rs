@@ -34,8 +34,7 @@ impl World {
         self.successions += 1;
         self.forget_the_unheard();
         self.know_the_unborn();
-        let facts: Vec<_> =
-            self.alive.clone().into_iter().filter_map(|id| self.found(id)).collect();
+        let facts: Vec<_> = self.alive.clone().into_iter().flat_map(|id| self.found(id)).collect();
         self.tell(&Event::TookOver { facts });
     }
 
@@ -69,9 +68,10 @@ impl World {
     }
 
     /// What the next daemon finds out about a worker that the one before had, or was to have.
-    fn found(&mut self, id: WorkerId) -> Option<Event> {
-        let app = self.lives[&id].app.clone();
-        let life = self.core.pools.get(&app)?.workers.get(&id)?.life.clone();
+    fn found(&mut self, id: WorkerId) -> Vec<Event> {
+        let pool = self.core.pools.get(&self.lives[&id].app);
+        let Some(worker) = pool.and_then(|pool| pool.workers.get(&id)) else { return Vec::new() };
+        let life = worker.life.clone();
         let is_there = |pid| self.pids.get(&pid) == Some(&Holder::Worker(id));
         let pid = self.lives[&id].pid.filter(|pid| is_there(*pid));
         let pid_then = match life {
@@ -81,23 +81,24 @@ impl World {
             | Life::Draining { pid, .. }
             | Life::Killed { pid } => Some(pid),
         };
+        // Its page says so.
+        let ready = pid.filter(|_| self.says_ready(id)).map(|pid| Event::Ready { pid });
         match (pid_then, pid) {
             (None, Some(pid)) => {
                 self.known(id);
-                Some(Event::Spawned { worker: id, pid })
+                [Event::Spawned { worker: id, pid }].into_iter().chain(ready).collect()
             }
             (None, None) => {
                 self.unmourned(id);
                 self.over(id);
-                Some(Event::Lost { worker: id })
+                vec![Event::Lost { worker: id }]
             }
             (Some(pid), None) => {
                 self.over(id);
                 let served = self.rng.chance(50).then_some(0);
-                Some(Event::Exited { pid, exit: Exit::Unknown, served, words: None })
+                vec![Event::Exited { pid, exit: Exit::Unknown, served, words: None }]
             }
-            // Its page says so.
-            (Some(pid), Some(_)) => self.says_ready(id).then_some(Event::Ready { pid }),
+            (Some(_), Some(_)) => ready.into_iter().collect(),
         }
     }
 
