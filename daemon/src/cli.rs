@@ -45,6 +45,8 @@ enum Command {
     /// Run a worker that is part of this program
     #[command(hide = true)]
     Builtin(Builtin),
+    /// End the workers of a daemon that was killed and will not come back
+    Reap(Reap),
     /// Say whether this program could go on where the one is that asks
     #[command(hide = true)]
     TakeOverCheck,
@@ -149,6 +151,17 @@ pub(crate) struct Demo {
     pub(crate) filter: String,
 }
 
+/// `reap`.
+#[derive(Debug, Args)]
+pub(crate) struct Reap {
+    /// The control socket of the daemon that is gone [default: $SCGI_SOCKET, else the usual one]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// How many seconds the workers have to leave before they are killed
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) timeout: u64,
+}
+
 /// `builtin`.
 #[derive(Debug, Args)]
 pub(crate) struct Builtin {
@@ -187,6 +200,7 @@ fn run(command: Command) -> ExitCode {
         Command::Demo(demo) => commands::demo::demo(&demo),
         Command::Version => commands::version::version(),
         Command::Builtin(builtin) => commands::builtin::builtin(&builtin),
+        Command::Reap(reap) => commands::reap::reap(&reap),
         Command::TakeOverCheck => commands::take_over_check::take_over_check(),
         // Reached only with the word in another place than the daemon puts it.
         Command::Launch => launch::main(&[]),
@@ -215,6 +229,7 @@ mod tests {
             ("check", "help_check"),
             ("init", "help_init"),
             ("demo", "help_demo"),
+            ("reap", "help_reap"),
         ] {
             let command = cli.find_subcommand_mut(name).expect("the command exists");
             insta::assert_snapshot!(snapshot, command.render_help());

@@ -169,3 +169,114 @@ fn a_roll_in_which_the_daemon_is_killed_is_finished_by_the_next() {
 
     assert_eq!(load.stop().failed, Vec::<String>::new());
 }
+
+#[test]
+fn workers_whose_daemon_will_not_come_back_are_ended_by_a_command() {
+    let mut daemon = site();
+    let socket = daemon.site().path("control.sock");
+    let reap = || {
+        let mut command = std::process::Command::new(scgi_tests::program("it-scgid"));
+        command.args(["reap", "--socket"]).arg(&socket);
+        scgi_tests::Said::by(command)
+    };
+    let refused = reap();
+    assert_eq!(refused.code, Some(1), "a daemon lives: {refused:?}");
+    assert_eq!(daemon.pids("shop").len(), 3);
+
+    daemon.kill();
+    let said = reap();
+
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(said.err.matches(" left").count(), 5, "{said:?}");
+    assert_eq!(daemon.staff(), Vec::<i32>::new());
+    daemon.restart();
+    daemon.until_serving("blog", 2);
+}
+
+#[test]
+fn a_stolen_descriptor_that_is_another_socket_is_refused_and_told() {
+    let mut daemon = site();
+    daemon.kill();
+    let state = daemon.site().path("control.sock.state/apps/shop.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let cookie = record["listeners"][0]["socket"]["cookie"].as_u64().unwrap();
+    record["listeners"][0]["socket"]["cookie"] = (cookie + 1).into();
+    std::fs::write(&state, record.to_string()).unwrap();
+
+    daemon.restart();
+
+    eventually("it is told", || daemon.log().contains("it is another socket"));
+    assert_eq!(daemon.pids("shop").len(), 3, "its workers serve on");
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
+}
+
+#[test]
+fn a_unix_socket_that_cannot_be_had_back_is_made_anew_and_nobody_is_turned_away() {
+    let mut daemon = site();
+    let load = load(&daemon, "blog");
+    load.until_answered(20);
+    let before = daemon.pids("blog");
+    daemon.kill();
+    let state = daemon.site().path("control.sock.state/apps/blog.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
+    record["listeners"][0]["socket"]["cookie"] = 1.into();
+    std::fs::write(&state, record.to_string()).unwrap();
+
+    daemon.restart();
+
+    eventually("others serve at the new socket", || {
+        let pids = daemon.pids("blog");
+        pids.len() == 2 && pids.iter().all(|pid| !before.contains(pid))
+    });
+    load.until_answered(50);
+    assert_eq!(load.stop().failed, Vec::<String>::new());
+}
+
+#[test]
+fn a_process_that_only_has_the_number_of_a_worker_is_left_alone() {
+    let mut daemon = site();
+    daemon.kill();
+    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let state = daemon.site().path("control.sock.state/apps/blog.json");
+    let text = std::fs::read_to_string(&state).unwrap();
+    let pid = daemon.staff()[0];
+    let text = text.replace(&pid.to_string(), &stranger.id().to_string());
+    std::fs::write(&state, text).unwrap();
+
+    daemon.restart();
+    daemon.until_serving("blog", 2);
+    let ended = daemon.stop();
+
+    let lives = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(lives, "it was taken for a worker: {}", ended.err);
+}
+
+#[test]
+fn a_changed_configuration_is_taken_over_after_what_was_in_force() {
+    let mut daemon = site();
+    let before = daemon.pids("shop");
+    daemon.kill();
+    daemon.site().write_config(&SITE.replace("workers: 2", "workers: 4"));
+
+    daemon.restart();
+
+    daemon.until_serving("blog", 4);
+    assert_eq!(daemon.pids("shop"), before);
+}
+
+#[test]
+fn a_site_goes_on_when_its_configuration_has_become_wrong_after_a_problem_of_one_app_only() {
+    let mut daemon = site();
+    let before = daemon.pids("shop");
+    daemon.kill();
+    daemon.site().write_config(&SITE.replace("run: [$echo]", "run: [/no/such/program]"));
+
+    daemon.restart();
+
+    assert_eq!(daemon.pids("shop"), before, "{}", daemon.log());
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
+}

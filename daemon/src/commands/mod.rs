@@ -4,6 +4,7 @@ pub(crate) mod builtin;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod init;
+pub(crate) mod reap;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod take_over_check;

@@ -85,6 +85,7 @@ impl Shell {
             self.turn(Event::Order { order, operation, after: None }, began);
         }
         self.write_down_site();
+        self.store.forget_unclaimed();
         self.sweep = Some((began + SWEEP_AFTER, wanted));
         self.tell_outcome(&outcome, began);
         Ok(())

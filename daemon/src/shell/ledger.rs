@@ -1,8 +1,12 @@
 //! Writes down what the daemon is about to do, before it does it.
 
+use std::collections::BTreeMap;
+use std::os::fd::{AsFd, BorrowedFd};
+
 use scgi_protocol::name::AppName;
 
 use super::Shell;
+use super::fdstore;
 use super::perform::Hands;
 use super::state::record::{AppRecord, FORMAT, NowRecord, SiteRecord, boot_id};
 use crate::supervisor::{Pid, Pool, Supervisor};
@@ -14,9 +18,14 @@ impl Shell {
     pub(super) fn write_down<'a>(&mut self, apps: impl IntoIterator<Item = &'a AppName>) {
         for app in apps {
             let record = record(&self.supervisor, &self.hands, app);
-            // One that is as a new one would be has nothing to be remembered.
-            let record = record.filter(|r| !r.pool.is_fresh() || r.score.starts > 0);
+            // One that is as a new one would be has nothing to be remembered, unless a listener of
+            // it is kept where it outlives all.
+            let kept = self.store.is_there();
+            let record = record.filter(|r| kept || !r.pool.is_fresh() || r.score.starts > 0);
             self.state.write_app(app, record.as_ref());
+            if kept {
+                self.store.keep(app, to_store(&self.hands, app, record.as_ref()));
+            }
         }
         let now = self.now_record();
         self.state.write_now(&now);
@@ -59,6 +68,23 @@ impl Shell {
             apps: apps.map(|(app, spec)| (app.clone(), (**spec).clone())).collect(),
         }
     }
+}
+
+/// What of an app is put into the service manager's store.
+fn to_store<'a>(
+    hands: &'a Hands,
+    app: &AppName,
+    record: Option<&AppRecord<&Pool>>,
+) -> BTreeMap<String, BorrowedFd<'a>> {
+    let is_known = record.is_some();
+    let processes = record.map(|record| record.processes.clone()).unwrap_or_default().into_iter();
+    let workers = processes.filter_map(|process| {
+        let page = hands.born.get(&process.pid)?.page.as_fd();
+        let [stdout, stderr] = hands.output.pipes(process.worker)?;
+        Some(fdstore::worker_names(process.worker).into_iter().zip([page, stdout, stderr]))
+    });
+    let listeners = is_known.then(|| hands.listeners.to_store(app)).into_iter().flatten();
+    listeners.chain(workers.flatten()).collect()
 }
 
 /// An app as it is written down; `None` if there is none.

@@ -4,7 +4,7 @@
 //! when its app does, or when its app is stopped or listens elsewhere.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
@@ -16,7 +16,9 @@ use scgi_protocol::name::AppName;
 
 use super::backlog::{Inode, cut_short};
 use super::bind::{BindError, SocketFile, bind, bind_over, resize_queue};
+use super::fdstore;
 use super::state::record::{ListenerRecord, SocketMark};
+use super::upgrade::Stock;
 use crate::spec::{AppSpec, ListenAt, ListenSpec};
 
 /// The listening sockets of all apps.
@@ -148,6 +150,22 @@ impl Listeners {
         let held = Held { spec: spec.clone(), fd, mark, file };
         self.held.entry(app.clone()).or_default().push(held);
         Ok(())
+    }
+
+    /// What a daemon before this one had put into the service manager's store, and its names there.
+    pub(super) fn take_stored(&mut self) -> (Stock, BTreeSet<String>) {
+        let is_ours = |name: &String| name.starts_with(fdstore::PREFIX);
+        let names: BTreeSet<_> =
+            self.inherited.keys().filter(|name| is_ours(name)).cloned().collect();
+        let mut stock = Stock::default();
+        names.iter().filter_map(|name| self.inherited.remove(name)).for_each(|fd| stock.add(fd));
+        (stock, names)
+    }
+
+    /// The listeners of `app` as they are called in the service manager's store.
+    pub(super) fn to_store(&self, app: &AppName) -> impl Iterator<Item = (String, BorrowedFd<'_>)> {
+        let held = self.held.get(app).into_iter().flatten();
+        held.map(|held| (fdstore::listener_name(held.mark), held.fd.as_fd()))
     }
 
     /// The numbers of all listeners.

@@ -18,6 +18,7 @@ pub mod backlog;
 pub mod bind;
 pub mod board;
 pub mod clock;
+mod fdstore;
 pub mod handle;
 mod health;
 mod heir;
@@ -52,9 +53,11 @@ use crate::scoreboard::Scoreboard;
 use crate::spec::{Limit, Site};
 use crate::supervisor::{Changes, Event, Moment, Pid, Supervisor};
 use adopt::Wanted;
+pub use adopt::end_workers;
 use backlog::Queues;
 use board::Board;
 use clock::Clock;
+use fdstore::FdStore;
 use handle::Question;
 use health::{Checkups, Outcome};
 pub use listeners::Listeners;
@@ -140,6 +143,7 @@ pub struct Shell {
     becoming: mpsc::Receiver<PathBuf>,
     /// What the service manager kept of the daemon before this one.
     stored: Stock,
+    store: FdStore,
     /// Adopted processes that have ended.
     ended: mpsc::UnboundedReceiver<(Pid, WorkerId)>,
     /// When to look for what workers of the daemon before this one left behind, and whose.
@@ -176,6 +180,10 @@ impl Shell {
             None => Notices::open(&notify_socket)?,
         };
         let (become_it, becoming) = mpsc::channel(1);
+        let mut listeners = listeners;
+        let (stored, names) = listeners.take_stored();
+        let manager = std::env::var("NOTIFY_SOCKET").ok().filter(|_| config.is_some());
+        let store = FdStore::open(manager.as_deref(), names);
         let hands = Hands {
             clock: shared.clock.clone(),
             listeners,
@@ -216,7 +224,8 @@ impl Shell {
             myself: Myself::find(),
             become_it,
             becoming,
-            stored: Stock::default(),
+            stored,
+            store,
             ended,
             sweep: None,
         })
@@ -239,6 +248,7 @@ impl Shell {
             self.sweep(now);
         }
         self.state.clear();
+        self.store.forget_unclaimed();
     }
 
     async fn next(&mut self) -> News {
@@ -318,8 +328,13 @@ impl Shell {
             }
             changed.pools.extend(pools);
             changed.operations.extend(operations);
+            let released: Vec<_> = actions.iter().filter_map(perform::released).collect();
             for action in actions {
                 facts.extend(self.hands.perform(action, &self.supervisor, now));
+            }
+            if !released.is_empty() {
+                // Nobody keeps a listener open that was closed.
+                self.write_down(&released);
             }
         }
         self.post(changed, now);

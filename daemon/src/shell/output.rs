@@ -14,7 +14,7 @@ mod rate;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -141,6 +141,11 @@ impl Output {
     /// The numbers of all pipes.
     pub(super) fn descriptors(&self) -> impl Iterator<Item = RawFd> {
         self.taps.values().flatten().map(|open| open.tap.pipe.as_fd().as_raw_fd())
+    }
+
+    /// A worker's pipes, standard output first.
+    pub(super) fn pipes(&self, worker: WorkerId) -> Option<[BorrowedFd<'_>; 2]> {
+        Some(self.taps.get(&worker)?.each_ref().map(|open| open.tap.pipe.as_fd()))
     }
 
     /// Lines that were begun and not ended when they were last read.

@@ -253,6 +253,11 @@ impl Hands {
     }
 }
 
+/// The app whose listeners an action closes.
+pub(super) fn released(action: &Action) -> Option<AppName> {
+    if let Action::Release { app, .. } = action { Some(app.clone()) } else { None }
+}
+
 /// How long an action can wait for the others that the core asks for with it: who needs a worker
 /// need not wait until the dead one is forgotten, nor for the log. Equals keep the core's order.
 pub(super) fn patience(action: &Action) -> u8 {

@@ -8,6 +8,7 @@
 //! Nothing is decided here: what is found out is told to the core in one fact. Nobody is sent a
 //! signal, and nothing is used, that was not made sure of. What cannot be had is told in words.
 
+mod end;
 pub(in crate::shell) mod identity;
 mod steal;
 mod survivor;
@@ -27,6 +28,7 @@ use crate::scoreboard::{Living, Score};
 use crate::spec::ListenAt;
 use crate::supervisor::{Event, Exit, Pid, Pool, Worker};
 use crate::words::in_words;
+pub use end::end_workers;
 use identity::Claim;
 use survivor::Absence;
 pub(super) use survivor::Survivor;

@@ -84,6 +84,11 @@ impl Survivor {
         self.pid
     }
 
+    /// The descriptor by which it is known.
+    pub(super) fn pidfd(&self) -> &OwnedFd {
+        &self.pidfd
+    }
+
     /// It has not ended.
     pub(super) fn is_alive(&self) -> bool {
         let mut asked = [PollFd::new(self.pidfd.as_fd(), PollFlags::POLLIN)];

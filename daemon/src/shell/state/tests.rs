@@ -133,3 +133,114 @@ fn a_state_that_was_cleared_is_gone() {
 
     assert!(!path.exists());
 }
+
+/// A state with a pool of two workers in it, as text.
+fn app_text() -> String {
+    let spec = serde_json::to_value(&record().apps["blog".parse::<AppName>().as_ref().unwrap()]);
+    let moment = serde_json::json!({"secs": 5, "nanos": 0});
+    let worker = |id: u64, pid: i32| {
+        serde_json::json!({
+            "id": id, "seat": id, "generation": 1, "role": "App", "since": moment,
+            "life": {"Serving": {"pid": pid, "since": moment}}, "leaving": null, "status": null,
+            "ready_since": moment, "answered": true, "health": "Unasked",
+        })
+    };
+    let trail = serde_json::json!({
+        "recent": [moment], "streak": 1, "not_before": moment, "spent": false,
+        "never_again": false, "how": "exit 1",
+    });
+    let launch = serde_json::json!({
+        "generation": 1, "spec": spec.unwrap(), "trail": trail, "proven": true, "passed": true,
+        "trusted": true, "undone": false,
+    });
+    let pool = serde_json::json!({
+        "latest": launch, "fallback": launch, "rolling": false, "paused": false,
+        "last_generation": 1, "workers": {"0": worker(0, 70_000), "1": worker(1, 70_001)},
+        "wish": "run", "restarting": false, "removed": false, "shutdown": false, "hurried": false,
+        "scaled": [1, 2], "demand": {"target": 2, "step": 1}, "told_target": 2,
+        "relief_not_before": moment, "restarts": 3, "open": [], "state": "serving",
+        "since": moment, "told": null,
+    });
+    pool.to_string()
+}
+
+mod hostile {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::supervisor::{Event, Memory, Moment, Pool, Supervisor};
+
+    /// All numbers, strings and lists in a value, by their places.
+    fn places(value: &Value, at: &str, found: &mut Vec<String>) {
+        found.push(at.to_owned());
+        match value {
+            Value::Object(map) => {
+                map.iter().for_each(|(key, value)| places(value, &format!("{at}/{key}"), found));
+            }
+            Value::Array(list) => {
+                let items = list.iter().enumerate();
+                items.for_each(|(n, value)| places(value, &format!("{at}/{n}"), found));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+
+    fn anything() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<u64>().prop_map(Value::from),
+            Just(Value::from(u64::MAX)),
+            (0..20_u64).prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<bool>().prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+            Just(Value::Null),
+            Just(Value::Array(Vec::new())),
+        ]
+    }
+
+    #[test]
+    fn the_state_these_tests_begin_with_is_one() {
+        let pool: Pool = serde_json::from_str(&app_text()).unwrap();
+        assert_eq!(pool.check(&"blog".parse().unwrap()), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_core_that_is_read_back_never_panics_whatever_was_written(
+            changes in proptest::collection::vec((any::<usize>(), anything()), 1..6),
+            ticks in 1..40_u64,
+        ) {
+            let mut text: Value = serde_json::from_str(&app_text()).unwrap();
+            for (which, value) in changes {
+                let mut all = Vec::new();
+                places(&text, "", &mut all);
+                *text.pointer_mut(&all[which % all.len()]).unwrap() = value;
+            }
+            let Ok(pool) = serde_json::from_value::<Pool>(text) else { return Ok(()) };
+            let app: AppName = "blog".parse().unwrap();
+            let now = Moment(Duration::from_secs(10));
+            let pools = BTreeMap::from([(app.clone(), pool)]);
+            let Ok(mut core) = Supervisor::resume(Memory::default(), pools, [], now) else {
+                return Ok(());
+            };
+            core.handle(Event::TookOver { facts: Vec::new() }, now);
+            for tick in 1..ticks {
+                let now = now + Duration::from_secs(tick);
+                core.handle(Event::Tick, now);
+                let _seen = core.view(&app, now);
+            }
+        }
+
+        #[test]
+        fn bytes_that_are_no_state_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let (_folder, path) = left(&record());
+            std::fs::write(path.join("site.json"), &bytes).unwrap();
+
+            prop_assert!(State::open(&path).unwrap().find().left.is_none());
+        }
+    }
+}
