@@ -4,7 +4,7 @@ use crate::fake::{Fake, json};
 use crate::run::{Run, eventually};
 use crate::samples;
 
-const VERBS: [&str; 23] = [
+const VERBS: [&str; 24] = [
     "ps",
     "status",
     "describe",
@@ -25,6 +25,7 @@ const VERBS: [&str; 23] = [
     "check",
     "schema",
     "request",
+    "upgrade",
     "shutdown",
     "completion",
     "version",
@@ -58,6 +59,7 @@ fn help_of_the_program_lists_verbs_and_exit_codes() {
       check       Check a configuration; runs `scgid check`
       schema      Print the JSON Schema of the configuration; runs `scgid schema`
       request     Send one SCGI request to an app or any address, and print the answer
+      upgrade     Put another scgid in the daemon's place; its workers go on
       shutdown    End the daemon and all its workers, in order
       completion  Print a script that completes commands and names of apps in a shell
       version     Print the versions of this program and of the daemon
@@ -296,6 +298,15 @@ fn help_of_every_verb_tells_its_arguments() {
           --raw                   Print the answer as it comes, byte for byte
           --timeout <DURATION>    How long the app may be silent [default: 30s]
       -h, --help                  Print help
+
+    Put another scgid in the daemon's place; its workers go on
+    Usage: scgictl upgrade [OPTIONS]
+    Options:
+          --check               Only find out whether it could be done
+          --binary <PATH>       The other scgid [default: the file the daemon was started from, as it is
+                                by now]
+          --timeout <DURATION>  How long the other one may take to answer: `90s`, `5m` [default: 1m]
+      -h, --help                Print help
 
     End the daemon and all its workers, in order
     Usage: scgictl shutdown [OPTIONS]

@@ -68,16 +68,17 @@ impl FdStore {
     }
 
     /// Sees to it that of `app` all that is `wanted` is in the store, and nothing else.
-    pub(super) fn keep(&mut self, app: &AppName, wanted: BTreeMap<String, BorrowedFd<'_>>) {
+    pub(super) fn keep(&mut self, app: &AppName, wanted: &BTreeMap<String, BorrowedFd<'_>>) {
         let Some(manager) = &self.manager else { return };
         let kept = self.kept.entry(app.clone()).or_default();
         let mut failed = None;
-        for (name, fd) in &wanted {
+        for (name, fd) in wanted {
             if kept.contains(name) {
                 continue;
             }
             let known = self.unclaimed.remove(name);
-            match known.then_some(Ok(())).unwrap_or_else(|| manager.store(name, *fd)) {
+            let stored = if known { Ok(()) } else { manager.store(name, *fd) };
+            match stored {
                 Ok(()) => drop(kept.insert(name.clone())),
                 Err(error) => failed = Some(error),
             }
@@ -172,9 +173,9 @@ mod tests {
         let app = "blog".parse().unwrap();
         let mut store = FdStore::open(Some(&address), BTreeSet::new());
 
-        store.keep(&app, wanted(&["scgid-a"], &file));
-        store.keep(&app, wanted(&["scgid-a"], &file));
-        store.keep(&app, wanted(&["scgid-b"], &file));
+        store.keep(&app, &wanted(&["scgid-a"], &file));
+        store.keep(&app, &wanted(&["scgid-a"], &file));
+        store.keep(&app, &wanted(&["scgid-b"], &file));
 
         let told = [
             "FDSTORE=1\nFDNAME=scgid-a\nFDPOLL=0",
@@ -191,7 +192,7 @@ mod tests {
         let stored = ["scgid-a", "scgid-b"].map(str::to_owned).into();
         let mut store = FdStore::open(Some(&address), stored);
 
-        store.keep(&"blog".parse().unwrap(), wanted(&["scgid-a"], &file));
+        store.keep(&"blog".parse().unwrap(), &wanted(&["scgid-a"], &file));
         store.forget_unclaimed();
 
         assert_eq!(heard(&socket), ["FDSTOREREMOVE=1\nFDNAME=scgid-b"]);
@@ -204,7 +205,7 @@ mod tests {
         let mut store = FdStore::open(Some(&address), BTreeSet::new());
         drop(socket);
 
-        store.keep(&"blog".parse().unwrap(), wanted(&["scgid-a"], &file));
+        store.keep(&"blog".parse().unwrap(), &wanted(&["scgid-a"], &file));
 
         assert!(!store.is_there());
         assert!(!FdStore::open(None, BTreeSet::new()).is_there());

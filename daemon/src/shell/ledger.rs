@@ -24,7 +24,7 @@ impl Shell {
             let record = record.filter(|r| kept || !r.pool.is_fresh() || r.score.starts > 0);
             self.state.write_app(app, record.as_ref());
             if kept {
-                self.store.keep(app, to_store(&self.hands, app, record.as_ref()));
+                self.store.keep(app, &to_store(&self.hands, app, record.as_ref()));
             }
         }
         let now = self.now_record();
