@@ -137,6 +137,11 @@ impl Site {
         ports.entry(name.to_owned()).or_insert_with(Port::reserve).number()
     }
 
+    /// The ports kept so far, by the name they are kept for.
+    pub fn ports(&self) -> BTreeMap<String, u16> {
+        self.ports.borrow().iter().map(|(name, port)| (name.clone(), port.number())).collect()
+    }
+
     /// The daemon's port for metrics and health.
     pub fn metrics_port(&self) -> u16 {
         self.metrics.number()

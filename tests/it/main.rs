@@ -18,6 +18,7 @@ mod logs;
 mod metrics;
 mod nginx;
 mod reload;
+mod roll;
 mod shutdown;
 mod size;
 mod stop;
