@@ -12,6 +12,7 @@ mod cli;
 mod control;
 mod death;
 mod demo;
+mod deploys;
 mod garbage;
 mod launch;
 mod logs;
