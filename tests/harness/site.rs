@@ -26,17 +26,18 @@ pub struct Site {
     ports: RefCell<BTreeMap<String, Port>>,
 }
 
-/// The program `name` of this crate, as it was just built beside the test.
+/// The program `name` of this crate, as it was just built beside the test or the program that asks.
 ///
 /// # Panics
 ///
 /// If it is not there.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-    let program = folder.join(name);
-    assert!(program.exists(), "`{}` is missing; cargo builds it with the tests", program.display());
-    program
+    let asks = std::env::current_exe().unwrap();
+    // Tests are in a folder below that of the programs.
+    let mut places = asks.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    places.find(|program| program.exists()).unwrap_or_else(|| {
+        panic!("`{name}` is missing near `{}`; cargo builds it with the tests", asks.display())
+    })
 }
 
 /// To be called first by a test that changes owners or identities.
