@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
-/// Roll real apps under real load, over and over, and lose nothing.
+/// Roll real apps and kill their daemon under real load, over and over, and lose nothing.
 ///
 /// Exits with 1 if a single request failed, was not counted or counted twice, if a worker or a
 /// descriptor is left over, or if the daemon's memory grew; what is needed to find out why is then in
@@ -15,6 +15,9 @@ pub(crate) struct Options {
     /// How many rolls, of all apps together.
     #[arg(long, default_value_t = 1000)]
     pub(crate) rolls: u32,
+    /// How many times the daemon is killed, at random instants, and another one started.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) kills: u32,
     /// What all choices come from, so that they can be made again; the machine's own timing cannot.
     #[arg(long)]
     seed: Option<u64>,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::blows::{Blow, Survived};
 use crate::clients::{Sample, Work};
 use crate::rollers::{Roll, Rolled};
 use crate::verdict::Findings;
@@ -31,7 +32,12 @@ impl Times {
 }
 
 /// Everything in figures.
-pub(crate) fn tables(work: &[Work], rolled: &[Rolled], findings: &Findings) -> String {
+pub(crate) fn tables(
+    work: &[Work],
+    rolled: &[Rolled],
+    blows: &[Survived],
+    findings: &Findings,
+) -> String {
     let rolls: Vec<Roll> = rolled.iter().flat_map(|one| one.rolls.clone()).collect();
     let mut told = String::from(
         "| app | rolls | a roll takes, ms: p50 / p99 / worst | requests | outside rolls, ms | \
@@ -40,12 +46,14 @@ pub(crate) fn tables(work: &[Work], rolled: &[Rolled], findings: &Findings) -> S
     for app in App::ALL {
         told += &row(app, work, &rolls);
     }
+    told += &blow_row(blows);
     let requests: u64 = work.iter().map(|work| work.answered).sum::<u64>()
         + rolled.iter().map(|one| one.work.answered).sum::<u64>();
     let slowest = work.iter().flat_map(|work| &work.samples).map(|sample| sample.took).max();
-    let Findings { before, after, .. } = findings;
+    let Findings { before, after, uncounted, .. } = findings;
     told += &format!(
-        "\n{} rolls, {requests} requests; the slowest (of those that do not mean to be slow) took {} ms. \
+        "\n{} rolls, {requests} requests; the slowest (of those that do not mean to be slow) took {} ms; \
+         {uncounted} were served by workers that ended while no daemon lived to count them. \
          The daemon: {} descriptors before, {} after; {} KiB before, {} KiB after.\n",
         rolls.len(),
         ms(slowest.unwrap_or_default()),
@@ -55,6 +63,16 @@ pub(crate) fn tables(work: &[Work], rolled: &[Rolled], findings: &Findings) -> S
         after.memory_bytes / 1024,
     );
     told
+}
+
+fn blow_row(blows: &[Survived]) -> String {
+    let kills = || blows.iter().filter(|survived| survived.blow == Blow::Kill);
+    let times = Times::of(kills().map(|survived| survived.took));
+    format!(
+        "\n{} kills of the daemon; the next one answered after {} ms (p50 / p99 / worst).\n",
+        kills().count(),
+        times.told()
+    )
 }
 
 fn row(app: App, work: &[Work], rolls: &[Roll]) -> String {

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use scgi_protocol::control::{self, Operation, OperationState};
+use scgi_protocol::control::{self, AppDetail, Operation, OperationState};
 use scgi_tests::http::{self, Answer};
-use scgi_tests::{Request, ScgiClient, eventually_some};
+use scgi_tests::{Request, ScgiClient, eventually, eventually_some};
+use serde::de::DeserializeOwned;
 
 use crate::clients::{Work, judge};
 use crate::dice::Dice;
@@ -19,6 +20,12 @@ use crate::world::{App, World};
 
 /// The longest pause between two rolls of an app.
 const REST_MS: u64 = 250;
+
+/// The status with which an order is refused while another one holds the app.
+const CONFLICT: u16 = 409;
+
+/// The status of an operation that is not known.
+const NOT_FOUND: u16 = 404;
 
 /// A roll that is over.
 #[derive(Clone, Copy, Debug)]
@@ -106,6 +113,17 @@ impl Roller {
         let target = format!("/hold?until={}", until.display());
         let request = Request { method: "GET", target, body: Vec::new() };
         let held = (self.app == App::Single).then(|| self.client.begin(&request));
+        if matches!(held, Some(Ok(_))) {
+            // It may stand in the queue behind others, and would then be the next worker's.
+            let name = until.file_name().unwrap_or_default().to_string_lossy();
+            eventually("the only worker is busy", || {
+                let workers = self.look::<AppDetail>().workers_now;
+                workers
+                    .iter()
+                    .flat_map(|worker| &worker.current)
+                    .any(|one| one.uri.contains(&*name))
+            });
+        }
 
         let began = self.epoch.elapsed();
         let outcome = self.order();
@@ -127,24 +145,40 @@ impl Roller {
 
     /// Rolls the app, and waits for the end of that.
     fn order(&self) -> Result<(), String> {
-        let answer = self.ask("POST", &format!("/v1/apps/{}/reload", self.app.name()));
+        let before = self.look::<control::App>().generation;
+        let answer = eventually_some("nothing is in the way of a roll", || {
+            let answer = self.ask("POST", &format!("/v1/apps/{}/reload", self.app.name()));
+            // An order that a killed daemon had taken and not answered is seen through by the next.
+            (answer.status != CONFLICT).then_some(answer)
+        });
         if answer.status != 202 {
             return Err(format!("refused: {} {}", answer.status, answer.text()));
         }
         let id = answer.json::<Operation>().id;
-        let operation = eventually_some(&format!("operation {id} ends"), || {
-            let answer = self.ask("GET", &format!("/v1/operations/{id}?wait=5"));
-            let operation: Operation = (answer.status == 200).then(|| answer.json())?;
-            (operation.state != OperationState::Running).then_some(operation)
-        });
-        let app: control::App = self.ask("GET", &format!("/v1/apps/{}", self.app.name())).json();
-        match operation {
-            Operation { state: OperationState::Done, .. } if app.state.is_well() => Ok(()),
-            Operation { state: OperationState::Done, .. } => {
-                Err(format!("done, and the app is {}", app.state.as_str()))
+        let failure = eventually_some(&format!("operation {id} ends"), || {
+            let answer = self.ask("GET", &format!("/v1/operations/{id}"));
+            if answer.status == NOT_FOUND {
+                // One that ended before the daemon was killed is not known to the next.
+                return Some(None);
             }
-            Operation { reason, .. } => Err(reason.unwrap_or_default()),
+            let operation: Operation = (answer.status == 200).then(|| answer.json())?;
+            match operation.state {
+                OperationState::Running => None,
+                OperationState::Done => Some(None),
+                OperationState::Failed => Some(Some(operation.reason.unwrap_or_default())),
+            }
+        });
+        let control::App { generation, state, .. } = self.look();
+        match failure {
+            Some(why) => Err(why),
+            None if state.is_well() && generation > before => Ok(()),
+            None => Err(format!("done, and the app is {} in {generation}", state.as_str())),
         }
+    }
+
+    /// How the app is.
+    fn look<T: DeserializeOwned>(&self) -> T {
+        self.ask("GET", &format!("/v1/apps/{}", self.app.name())).json()
     }
 
     /// What the daemon answers, as soon as there is one.
