@@ -24,6 +24,7 @@ fn main() -> Exit {
         .get("/hold", hold)
         .get("/stream", stream)
         .get("/pid", |_| format!("{}\n", std::process::id()))
+        .get("/up", |_| Response::text("\n").status(up()))
         .get("/who", who)
         .get("/panic", |_| -> String { panic!("asked to panic") })
         .get("/say", say)
@@ -38,6 +39,11 @@ fn limits() -> Limits {
     let usual = Limits::default();
     let head_ms = std::env::var("HEAD_TIMEOUT_MS").ok().and_then(|text| text.parse().ok());
     Limits { head_timeout: head_ms.map_or(usual.head_timeout, Duration::from_millis), ..usual }
+}
+
+/// How it says it is: the status that the environment names, 200 if none.
+fn up() -> u16 {
+    std::env::var("UP").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
 }
 
 /// The body, as it came.

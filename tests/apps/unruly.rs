@@ -4,7 +4,10 @@
 //! |---|---|
 //! | `exit N` | says why on standard error and exits with N, before it is ready |
 //! | `exit-if FILE N` | the same, as long as FILE exists; otherwise serves |
+//! | `segv` | ends by SIGSEGV before it is ready |
 //! | `silent` | never says READY |
+//! | `when FILE` | serves once FILE exists |
+//! | `brittle` | says READY, and exits with 1 at its first request |
 //! | `stubborn` | serves, and ignores SIGTERM |
 //! | `litter FILE` | starts a process in a session of its own, writes its pid to FILE, serves |
 //! | `serve` | serves |
@@ -14,9 +17,11 @@
 //! with bytes that are no text.
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{self, SigSet, Signal};
 use scgi_worker::{App, Exit, Request};
 
 fn main() -> ExitCode {
@@ -24,10 +29,13 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["exit", status] => return leave(status),
-        ["exit-if", file, status] if std::path::Path::new(file).exists() => return leave(status),
+        ["exit-if", file, status] if Path::new(file).exists() => return leave(status),
+        ["segv"] => fault(),
         ["silent"] => loop {
             std::thread::park();
         },
+        ["when", file] => wait_for(Path::new(file)),
+        ["brittle"] => return exit_code(App::new().fallback(crash).run()),
         ["stubborn"] => ignore_term(),
         ["litter", file] => litter(file),
         _ => {}
@@ -60,6 +68,21 @@ fn leave(status: &str) -> ExitCode {
 fn complain(words: &str) {
     // If nobody listens there is nothing to be done about it.
     let _ = writeln!(io::stderr(), "unruly: {words}");
+}
+
+/// The first of these ends nothing: the standard library looks at it, for overflown stacks, and
+/// restores the default.
+fn fault() -> ! {
+    loop {
+        signal::raise(Signal::SIGSEGV).expect("a process may signal itself");
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program apart from the test waits for its word")]
+fn wait_for(file: &Path) {
+    while !file.exists() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Blocked rather than ignored: the worker's own handling of the signal stays as it is.

@@ -240,6 +240,14 @@ impl Daemon {
         text.lines().find_map(rest)
     }
 
+    /// How many requests of the app `name` the metrics count, whatever their status.
+    pub fn requests_counted(&self, name: &str) -> u64 {
+        let series = format!("scgid_requests_total{{app=\"{name}\",");
+        let text = self.metrics();
+        let values = text.lines().filter(|line| line.starts_with(&series));
+        values.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
     /// Runs `scgictl` with `arguments`, split at spaces, against this daemon.
     pub fn scgictl(&self, arguments: &str) -> Said {
         Said::by(self.scgictl_command(arguments))

@@ -21,6 +21,7 @@
 
 #[path = "../bench/mod.rs"]
 pub mod bench;
+mod connect;
 mod daemon;
 mod eventually;
 pub mod http;
@@ -29,14 +30,17 @@ mod nginx;
 mod port;
 pub mod process;
 mod prometheus;
+mod redact;
 mod scgi;
 mod site;
 
+pub use connect::{Connection, Manner};
 pub use daemon::{Daemon, Ended, Said};
 pub use eventually::{PATIENCE, eventually, eventually_some};
 pub use load::{Load, Outcome};
 pub use nginx::Nginx;
 pub use port::Port;
 pub use prometheus::{Prometheus, check_metrics};
+pub use redact::redact;
 pub use scgi::{Exchange, Request, ScgiClient};
 pub use site::{Site, needs_root, program};

@@ -1,12 +1,11 @@
 //! A front end in a few lines: one SCGI request at a time, over a unix socket or TCP.
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
-use std::os::unix::net::UnixStream;
 
 use scgi_protocol::address::Address;
 use scgi_protocol::scgi::{RequestHead, ResponseHead};
 
+use crate::connect::{self, Connection, Manner};
 use crate::eventually::PATIENCE;
 use crate::http::Answer;
 
@@ -17,6 +16,7 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 #[derive(Clone, Debug)]
 pub struct ScgiClient {
     address: Address,
+    manner: Manner,
 }
 
 /// A request about to be sent.
@@ -28,15 +28,16 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
-/// A connection to wherever an app listens.
-pub trait Connection: Read + Write + Send {}
-
-impl<T: Read + Write + Send> Connection for T {}
-
 impl ScgiClient {
     /// A client of whoever listens at `address`.
     pub fn new(address: &str) -> Self {
-        Self { address: address.parse().unwrap() }
+        Self { address: address.parse().unwrap(), manner: Manner::Blocking }
+    }
+
+    /// The same, connecting in this manner.
+    #[must_use]
+    pub fn connecting(self, manner: Manner) -> Self {
+        Self { manner, ..self }
     }
 
     /// Where it asks.
@@ -88,20 +89,7 @@ impl ScgiClient {
     ///
     /// If nobody listens.
     pub fn connect(&self) -> io::Result<Box<dyn Connection>> {
-        match &self.address {
-            Address::Unix(path) => {
-                let stream = UnixStream::connect(path)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Ok(Box::new(stream))
-            }
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                Ok(Box::new(stream))
-            }
-        }
+        connect::open(&self.address, self.manner, PATIENCE)
     }
 
     /// Sends bytes that may be anything, and returns what comes back until the other side closes.

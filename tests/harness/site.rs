@@ -26,17 +26,18 @@ pub struct Site {
     ports: RefCell<BTreeMap<String, Port>>,
 }
 
-/// The program `name` of this crate, as it was just built beside the test.
+/// The program `name` of this crate, as it was just built beside the test or the program that asks.
 ///
 /// # Panics
 ///
 /// If it is not there.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let folder = test.ancestors().nth(2).expect("tests are in target/PROFILE/deps");
-    let program = folder.join(name);
-    assert!(program.exists(), "`{}` is missing; cargo builds it with the tests", program.display());
-    program
+    let asks = std::env::current_exe().unwrap();
+    // Tests are in a folder below that of the programs.
+    let mut places = asks.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    places.find(|program| program.exists()).unwrap_or_else(|| {
+        panic!("`{name}` is missing near `{}`; cargo builds it with the tests", asks.display())
+    })
 }
 
 /// To be called first by a test that changes owners or identities.
@@ -135,6 +136,11 @@ impl Site {
     pub fn port(&self, name: &str) -> u16 {
         let mut ports = self.ports.borrow_mut();
         ports.entry(name.to_owned()).or_insert_with(Port::reserve).number()
+    }
+
+    /// The ports kept so far, by the name they are kept for.
+    pub fn ports(&self) -> BTreeMap<String, u16> {
+        self.ports.borrow().iter().map(|(name, port)| (name.clone(), port.number())).collect()
     }
 
     /// The daemon's port for metrics and health.

@@ -327,9 +327,14 @@ impl Supervisor {
                 let operation = Operation::new(id, what.verb(), Some(app.clone()), waits_for, now);
                 self.begin(operation, out);
                 let mut remark = None;
-                let touched = self.tell(Some(app), |pool| remark = pool.ordered(what, out));
+                let touched = self.tell(Some(app.clone()), |pool| remark = pool.ordered(what, out));
                 if let Some(begun) = self.operations.get_mut(&id) {
                     begun.remark(remark);
+                }
+                // The pool may return at once to what it was, and then looks as if all were well.
+                let undone = self.pools.get(&app).filter(|pool| pool.latest.undone);
+                if let Some(pool) = undone {
+                    self.operations.values_mut().for_each(|operation| operation.undone(pool));
                 }
                 touched
             }

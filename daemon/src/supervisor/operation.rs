@@ -87,6 +87,18 @@ impl Operation {
         self.waits_for.clear();
     }
 
+    /// The roll of `pool` was undone: if it is this operation's, nothing comes of that.
+    pub(super) fn undone(&mut self, pool: &Pool) {
+        if self.after.is_none() && self.replaces(pool.name()) {
+            self.waits_for.remove(pool.name());
+            let why = why_out(pool);
+            self.failures.push(match self.app {
+                Some(_) => why,
+                None => format!("{}: {why}", pool.name()),
+            });
+        }
+    }
+
     /// It was given up.
     pub(super) fn is_lost(&self) -> bool {
         self.waits_for.is_empty() && !self.failures.is_empty()

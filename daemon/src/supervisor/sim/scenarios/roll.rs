@@ -449,6 +449,21 @@ fn an_undone_roll_returns_to_the_generation_before_and_fails() {
 }
 
 #[test]
+fn a_roll_that_is_undone_before_its_first_worker_is_ready_fails() {
+    let mut world = World::serving(fixed("v1", 2));
+    let before = world.accepting();
+    world.is_like("v2", Nature::Hangs);
+    let roll = world.apply(vec![fixed("v2", 2)]);
+
+    let undo = world.order(&shop(), AppOrder::Undo);
+    world.run_for(secs(30));
+
+    assert_eq!((world.outcome(undo), world.accepting()), (Ok(()), before));
+    let why = world.outcome(roll).unwrap_err();
+    assert!(why.contains("an operator undid generation 2; generation 1 serves on"), "{why}");
+}
+
+#[test]
 fn a_queued_reload_begins_when_the_one_before_has_ended() {
     let mut world = World::serving(fixed("v1", 2));
 

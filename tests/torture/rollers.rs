@@ -1,0 +1,190 @@
+//! One roller an app: rolls it at random instants, over and over, and sees each roll through.
+//!
+//! The app of a single worker is rolled while that worker is busy, and stays so until the roll is
+//! over.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use scgi_protocol::control::{self, AppDetail, Operation, OperationState};
+use scgi_tests::http::{self, Answer};
+use scgi_tests::{Request, ScgiClient, eventually, eventually_some};
+use serde::de::DeserializeOwned;
+
+use crate::clients::{Work, judge};
+use crate::dice::Dice;
+use crate::world::{App, World};
+
+/// The longest pause between two rolls of an app.
+const REST_MS: u64 = 250;
+
+/// The status with which an order is refused while another one holds the app.
+const CONFLICT: u16 = 409;
+
+/// The status of an operation that is not known.
+const NOT_FOUND: u16 = 404;
+
+/// A roll that is over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Roll {
+    pub(crate) app: App,
+    /// When it was ordered and when it had ended, since the torture began.
+    pub(crate) began: Duration,
+    pub(crate) ended: Duration,
+}
+
+/// What a roller did.
+#[derive(Clone, Debug)]
+pub(crate) struct Rolled {
+    pub(crate) rolls: Vec<Roll>,
+    /// The requests that were in flight meanwhile.
+    pub(crate) work: Work,
+    /// Rolls that came to nothing.
+    pub(crate) failed: Vec<String>,
+}
+
+/// Rollers at work.
+#[derive(Debug)]
+pub(crate) struct Rollers {
+    done: Arc<AtomicU32>,
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<Rolled>>,
+}
+
+#[derive(Debug)]
+struct Roller {
+    app: App,
+    control: PathBuf,
+    client: ScgiClient,
+    folder: PathBuf,
+    dice: Dice,
+    epoch: Instant,
+    rolled: Rolled,
+}
+
+impl Rollers {
+    /// Has every app rolled until [`Rollers::stop`].
+    pub(crate) fn start(world: &World, seed: u64, epoch: Instant) -> Self {
+        let (done, stop) = (Arc::<AtomicU32>::default(), Arc::<AtomicBool>::default());
+        let roller = |app: App| Roller {
+            app,
+            control: world.daemon.site().path("control.sock"),
+            client: world.daemon.app(app.name()),
+            folder: world.daemon.site().path(""),
+            dice: Dice::of(seed, app.name()),
+            epoch,
+            rolled: Rolled { rolls: Vec::new(), work: Work::of(app), failed: Vec::new() },
+        };
+        let start = |app| {
+            let (done, stop, mut roller) = (Arc::clone(&done), Arc::clone(&stop), roller(app));
+            std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    roller.dice.pause(REST_MS);
+                    roller.roll();
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                roller.rolled
+            })
+        };
+        let threads = App::ALL.map(start).into();
+        Self { done, stop, threads }
+    }
+
+    /// How many rolls there were so far.
+    pub(crate) fn done(&self) -> u32 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Lets every roller finish its roll; what they did. A roller that panicked is a failure.
+    pub(crate) fn stop(self) -> Vec<Rolled> {
+        self.stop.store(true, Ordering::Relaxed);
+        let join = |thread: JoinHandle<Rolled>| thread.join().expect("see the panic above");
+        self.threads.into_iter().map(join).collect()
+    }
+}
+
+impl Roller {
+    fn roll(&mut self) {
+        let number = self.rolled.rolls.len();
+        let until = self.folder.join(format!("rolled-{}-{number}", self.app.name()));
+        let target = format!("/hold?until={}", until.display());
+        let request = Request { method: "GET", target, body: Vec::new() };
+        let held = (self.app == App::Single).then(|| self.client.begin(&request));
+        if matches!(held, Some(Ok(_))) {
+            // It may stand in the queue behind others, and would then be the next worker's.
+            let name = until.file_name().unwrap_or_default().to_string_lossy();
+            eventually("the only worker is busy", || {
+                let workers = self.look::<AppDetail>().workers_now;
+                workers
+                    .iter()
+                    .flat_map(|worker| &worker.current)
+                    .any(|one| one.uri.contains(&*name))
+            });
+        }
+
+        let began = self.epoch.elapsed();
+        let outcome = self.order();
+        let ended = self.epoch.elapsed();
+
+        self.rolled.rolls.push(Roll { app: self.app, began, ended });
+        if let Err(why) = outcome {
+            let (app, at) = (self.app.name(), began.as_secs_f64());
+            self.rolled.failed.push(format!("{app}: the roll that began at {at:.3} s: {why}"));
+        }
+        if let Some(held) = held {
+            std::fs::write(until, "").expect("the folder of the site can be written to");
+            match judge(held.and_then(scgi_tests::Exchange::finish), "held\n") {
+                Ok(()) => self.rolled.work.answered += 1,
+                Err(why) => self.rolled.work.fail(began, why),
+            }
+        }
+    }
+
+    /// Rolls the app, and waits for the end of that.
+    fn order(&self) -> Result<(), String> {
+        let before = self.look::<control::App>().generation;
+        let answer = eventually_some("nothing is in the way of a roll", || {
+            let answer = self.ask("POST", &format!("/v1/apps/{}/reload", self.app.name()));
+            // An order that a killed daemon had taken and not answered is seen through by the next.
+            (answer.status != CONFLICT).then_some(answer)
+        });
+        if answer.status != 202 {
+            return Err(format!("refused: {} {}", answer.status, answer.text()));
+        }
+        let id = answer.json::<Operation>().id;
+        let failure = eventually_some(&format!("operation {id} ends"), || {
+            let answer = self.ask("GET", &format!("/v1/operations/{id}"));
+            if answer.status == NOT_FOUND {
+                // One that ended before the daemon was killed is not known to the next.
+                return Some(None);
+            }
+            let operation: Operation = (answer.status == 200).then(|| answer.json())?;
+            match operation.state {
+                OperationState::Running => None,
+                OperationState::Done => Some(None),
+                OperationState::Failed => Some(Some(operation.reason.unwrap_or_default())),
+            }
+        });
+        let control::App { generation, state, .. } = self.look();
+        match failure {
+            Some(why) => Err(why),
+            None if state.is_well() && generation > before => Ok(()),
+            None => Err(format!("done, and the app is {} in {generation}", state.as_str())),
+        }
+    }
+
+    /// How the app is.
+    fn look<T: DeserializeOwned>(&self) -> T {
+        self.ask("GET", &format!("/v1/apps/{}", self.app.name())).json()
+    }
+
+    /// What the daemon answers, as soon as there is one.
+    fn ask(&self, method: &str, target: &str) -> Answer {
+        eventually_some("the daemon answers", || {
+            http::send_unix(&self.control, method, target, b"").ok()
+        })
+    }
+}

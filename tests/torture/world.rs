@@ -1,0 +1,111 @@
+//! What is tortured: a real daemon with apps of every kind, and an nginx in front of two of them.
+
+use std::path::Path;
+
+use scgi_tests::{Daemon, Ended, Nginx, Site, process};
+
+/// The apps. A request may outlast many rolls, hence the time that workers have to leave.
+const SITE: &str = "
+defaults: {stop_timeout: 5m}
+apps:
+  unix: {run: [$echo], listen: 'unix:$dir/unix.sock', workers: 4}
+  tcp: {run: [$echo], listen: '127.0.0.1:$port_tcp', workers: 4}
+  single: {run: [$echo], listen: 'unix:$dir/single.sock', workers: 1}
+  demand:
+    run: [$echo]
+    listen: 'unix:$dir/demand.sock'
+    workers: {min: 0, max: 4, idle_timeout: 100ms}
+";
+
+/// An app, as the torture knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum App {
+    /// Four workers on a unix socket.
+    Unix,
+    /// Four workers on TCP.
+    Tcp,
+    /// One worker.
+    Single,
+    /// From none to four workers.
+    Demand,
+}
+
+impl App {
+    pub(crate) const ALL: [Self; 4] = [Self::Unix, Self::Tcp, Self::Single, Self::Demand];
+
+    /// Its name in the configuration.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Unix => "unix",
+            Self::Tcp => "tcp",
+            Self::Single => "single",
+            Self::Demand => "demand",
+        }
+    }
+
+    /// How many workers it has when nobody asks it anything.
+    pub(crate) const fn workers_at_rest(self) -> u16 {
+        match self {
+            Self::Unix | Self::Tcp => 4,
+            Self::Single => 1,
+            Self::Demand => 0,
+        }
+    }
+}
+
+/// The daemon and what stands in front of it.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) daemon: Daemon,
+    pub(crate) nginx: Nginx,
+}
+
+/// What a daemon holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holdings {
+    pub(crate) descriptors: usize,
+    pub(crate) memory_bytes: u64,
+}
+
+impl World {
+    /// Starts all of it, and rolls every app once, so that whatever is made once has been made.
+    pub(crate) fn start() -> Self {
+        let daemon = Site::new(SITE).serve();
+        let pass = |app: App| {
+            let (name, address) = (app.name(), &daemon.look(app.name()).listen[0]);
+            format!(
+                "location /{name}/ {{ rewrite ^/{name}(/.*)$ $1 break; include scgi_params; \
+                 scgi_pass {address}; }}\n"
+            )
+        };
+        let nginx = Nginx::start(&(pass(App::Unix) + &pass(App::Tcp)));
+        let world = Self { daemon, nginx };
+        for app in App::ALL {
+            world.daemon.order("POST", &format!("/v1/apps/{}/reload", app.name()), "");
+        }
+        world.until_at_rest();
+        world
+    }
+
+    /// Waits until every app has the workers it has when nobody asks, and no other.
+    pub(crate) fn until_at_rest(&self) {
+        for app in App::ALL {
+            self.daemon.until_serving(app.name(), app.workers_at_rest());
+        }
+    }
+
+    /// Ends the daemon in order.
+    pub(crate) fn stop(self) -> Ended {
+        let Self { daemon, nginx, .. } = self;
+        drop(nginx);
+        daemon.stop()
+    }
+
+    /// What the daemon holds at this moment.
+    pub(crate) fn holdings(&self) -> Holdings {
+        let pid = self.daemon.pid();
+        let descriptors = Path::new("/proc").join(pid.to_string()).join("fd");
+        let descriptors = std::fs::read_dir(descriptors).map_or(0, Iterator::count);
+        Holdings { descriptors, memory_bytes: process::resident_bytes(pid) }
+    }
+}
