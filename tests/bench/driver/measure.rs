@@ -80,6 +80,7 @@ pub(crate) struct Reported {
     seconds: f64,
     cpu: Duration,
     median_us: f64,
+    pub(crate) worst_us: f64,
 }
 
 /// Puts each server under the same load in turn, `repetitions` times; the samples of each.
@@ -192,6 +193,7 @@ fn report(mut command: Command, address: &Address) -> io::Result<Reported> {
         seconds: figure("seconds"),
         cpu: Duration::from_secs_f64(figure("cpu_us") / 1e6),
         median_us: figure("p50_us"),
+        worst_us: figure("worst_us"),
     })
 }
 

@@ -54,6 +54,11 @@ impl Options {
         if self.quick { 20 } else { 50 }
     }
 
+    /// How often an app is rolled under load.
+    pub(crate) const fn rolls(&self) -> usize {
+        if self.quick { 5 } else { 15 }
+    }
+
     /// How long a daemon with nothing to do is watched.
     pub(crate) const fn watch_seconds(&self) -> f64 {
         if self.quick { 3.0 } else { 10.0 }

@@ -5,6 +5,7 @@ mod fleet;
 mod idle;
 mod jobs;
 mod kill;
+mod roll;
 
 use std::io;
 
@@ -23,14 +24,16 @@ pub(crate) enum Section {
     Idle,
     /// From the death of the only worker to the reply of the next.
     Kill,
+    /// All workers of an app replaced under load.
+    Roll,
     /// A daemon with many apps and nothing to do.
     Fleet,
 }
 
 impl Section {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Jobs, Self::Calls, Self::Idle, Self::Kill, Self::Fleet];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Jobs, Self::Calls, Self::Idle, Self::Kill, Self::Roll, Self::Fleet];
 
     /// Measures and prints.
     ///
@@ -43,6 +46,7 @@ impl Section {
             Self::Calls => calls::run(options),
             Self::Idle => idle::run(options),
             Self::Kill => kill::run(options),
+            Self::Roll => roll::run(options),
             Self::Fleet => fleet::run(options),
         }
     }
