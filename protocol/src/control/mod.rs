@@ -64,6 +64,7 @@
 mod app;
 mod event;
 mod operation;
+mod plan;
 mod problem;
 mod time;
 
@@ -73,6 +74,7 @@ pub use app::{
 };
 pub use event::{Event, Level, LogLine, Stream};
 pub use operation::{Operation, OperationState, Scale, Verb};
+pub use plan::{AppPlan, Difference, Means, Plan, PlanAction, Unprepared};
 pub use problem::{ConfigProblem, PROBLEM_MEDIA_TYPE, Place, Problem, ProblemKind};
 pub use time::Timestamp;
 
