@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use super::Shell;
 use super::handle::{Ask, Refusal};
+use super::listeners::GivenUp;
 use crate::supervisor::{AppOrder, Event, Order};
 use crate::words::in_words;
 
@@ -123,7 +124,7 @@ impl Shell {
     /// Opens an app's listeners; those that are open stay so.
     fn open(&mut self, app: &AppName) -> Result<(), Refusal> {
         let Some(spec) = self.supervisor.spec(app) else { return Ok(()) };
-        let prepared = self.hands.listeners.prepare(spec);
+        let prepared = self.hands.listeners.prepare(spec, &GivenUp::new());
         let prepared = prepared.map_err(|error| Refusal::Unprepared(in_words(&error)))?;
         self.hands.listeners.install(prepared);
         self.hands.relist(app);

@@ -14,10 +14,10 @@ use scgi_protocol::name::AppName;
 use super::Shell;
 use super::asked::Answer;
 use super::handle::Refusal;
-use super::listeners::{Listeners, Prepared};
+use super::listeners::{GivenUp, Listeners, Prepared};
 use crate::config::{self, Loaded, Problems};
 use crate::control::{Door, SiteFacts};
-use crate::spec::Site;
+use crate::spec::{AppSpec, Change, ListenAt, Site};
 use crate::supervisor::Event;
 use crate::words::in_words;
 
@@ -61,7 +61,7 @@ impl Shell {
     /// Takes over the site the daemon starts with. What cannot be prepared is left out.
     pub fn begin(&mut self, loaded: Loaded) {
         let mut ready = Ready::new(loaded);
-        for (app, problem) in ready.open(&self.hands.listeners, |_| true) {
+        for (app, problem) in ready.open(&self.hands.listeners, |_| true, &GivenUp::new()) {
             ready.leave_out(app, &[problem]);
         }
         self.take_over(ready);
@@ -119,7 +119,8 @@ impl Shell {
         }
         let mut ready = Ready::new(loaded);
         let runs = |app: &AppName| self.supervisor.wish(app) != Some(Wish::Stop);
-        for (app, problem) in ready.open(&self.hands.listeners, runs) {
+        let given_up = self.given_up(&ready.loaded, was_unprepared);
+        for (app, problem) in ready.open(&self.hands.listeners, runs, &given_up) {
             if was_unprepared(&app) {
                 ready.leave_out(app, &[problem]);
             } else {
@@ -127,6 +128,22 @@ impl Shell {
             }
         }
         if problems.is_empty() { Ok(ready) } else { Err(problems) }
+    }
+
+    /// The listeners that this site takes from apps which run, so that others may have them at
+    /// once. Whatever an app would go on serving at, should its next generation fail, it keeps.
+    fn given_up(&self, next: &Loaded, stays: impl Fn(&AppName) -> bool) -> GivenUp {
+        let gives_up = |app: &AppName, at: &ListenAt| match next.site.apps.get(app) {
+            None => !next.unprepared.contains_key(app),
+            Some(spec) => {
+                let rolls = |now: &Arc<AppSpec>| now.change_to(spec) == Change::Roll;
+                spec.listen.iter().all(|listen| listen.at != *at)
+                    && self.supervisor.spec(app).is_some_and(rolls)
+            }
+        };
+        let places = self.hands.listeners.places();
+        let given_up = places.filter(|(app, at)| !stays(app) && gives_up(app, at));
+        given_up.map(|(app, at)| (app.clone(), at.clone())).collect()
     }
 
     /// What a running daemon cannot change about itself.
@@ -185,10 +202,11 @@ impl Ready {
         &mut self,
         listeners: &Listeners,
         wanted: impl Fn(&AppName) -> bool,
+        given_up: &GivenUp,
     ) -> Vec<(AppName, ConfigProblem)> {
         let mut problems = Vec::new();
         for (app, spec) in self.loaded.site.apps.iter().filter(|(app, _)| wanted(app)) {
-            match listeners.prepare(spec) {
+            match listeners.prepare(spec, given_up) {
                 Ok(opened) => self.prepared.push(opened),
                 Err(error) => {
                     let path = format!("apps.{app}.listen");
