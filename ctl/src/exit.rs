@@ -51,10 +51,11 @@ impl Exit {
         match kind {
             ProblemKind::NoSuchApp => Self::NoSuchApp,
             ProblemKind::Forbidden => Self::Denied,
-            ProblemKind::Conflict => Self::Conflict,
+            ProblemKind::Conflict | ProblemKind::Changed => Self::Conflict,
             ProblemKind::BadRequest | ProblemKind::InvalidConfig => Self::Usage,
             ProblemKind::NotFound
             | ProblemKind::NoSuchOperation
+            | ProblemKind::NoSuchRevision
             | ProblemKind::MethodNotAllowed
             | ProblemKind::TooSlow
             | ProblemKind::Senseless

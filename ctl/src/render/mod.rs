@@ -5,6 +5,7 @@ pub(crate) mod detail;
 pub(crate) mod line;
 pub(crate) mod operation;
 pub(crate) mod problem;
+pub(crate) mod revision;
 pub(crate) mod table;
 pub(crate) mod text;
 pub(crate) mod trouble;

@@ -82,7 +82,7 @@ mod tests {
         ("run", "run: [/bin/false]", Change::Roll),
         ("directory", "directory: /", Change::Roll),
         ("env", "env: {A: b}", Change::Roll),
-        ("env_file", "env_file: /etc/passwd", Change::Roll),
+        ("env_file", "env_file: /etc/os-release", Change::Roll),
         ("clear_env", "clear_env: false", Change::Roll),
         ("mount", "mount: /blog", Change::Roll),
         ("listen", "listen: '127.0.0.1:2'", Change::Roll),

@@ -18,4 +18,4 @@ pub use launch::{Identity, Launch, Limit, Resource};
 pub use listen::{ListenAt, ListenSpec, Ownership};
 pub use policy::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};
 pub use setting::Setting;
-pub use site::{ControlSpec, MetricsSpec, Site, Who};
+pub use site::{ControlSpec, MetricsSpec, RevisionsSpec, Site, Who};
