@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod detail;
 pub(crate) mod line;
 pub(crate) mod operation;
+pub(crate) mod plan;
 pub(crate) mod problem;
 pub(crate) mod revision;
 pub(crate) mod table;
