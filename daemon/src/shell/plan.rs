@@ -1,5 +1,8 @@
 //! What taking a prepared site over would change. Changes nothing.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use scgi_protocol::control::{AppPlan, Difference, Means, Plan, PlanAction, Seats, Unprepared};
 use scgi_protocol::name::AppName;
 
@@ -11,58 +14,70 @@ impl Shell {
     /// What taking `ready` over would change.
     pub(super) fn plan(&self, ready: &Ready) -> Plan {
         let next = &ready.loaded.site;
-        let stays =
-            |app: &AppName| next.apps.contains_key(app) || ready.unprepared.contains_key(app);
         let in_force = self.site.iter().flat_map(|site| site.apps.keys());
-        let gone = in_force.filter(|app| !stays(app)).map(|app| AppPlan {
-            app: app.clone(),
-            action: PlanAction::Remove,
-            differences: Vec::new(),
-        });
-        let mut changes: Vec<AppPlan> = gone.collect();
-        changes.extend(next.apps.values().filter_map(|spec| self.plan_of(spec)));
-        changes.sort_by(|a, b| a.app.cmp(&b.app));
+        // By what the supervisor goes by.
+        let now =
+            in_force.filter_map(|app| Some((app.clone(), self.supervisor.spec(app)?.clone())));
+        let scaled = |app: &AppName| Some(self.shared.board.pool(app)?.seats).filter(|s| s.scaled);
         let unprepared = ready.unprepared.iter();
         Plan {
             revision: self.archive.in_force(),
             tag: self.facts.borrow().tag.clone(),
-            changes,
+            changes: changes(
+                &now.collect(),
+                next,
+                |app| ready.unprepared.contains_key(app),
+                scaled,
+            ),
             site: self.site.as_ref().map(|now| site_differences(now, next)).unwrap_or_default(),
             unprepared: unprepared
                 .map(|(app, why)| Unprepared { app: app.clone(), why: why.clone() })
                 .collect(),
         }
     }
+}
 
-    /// What becomes of one app; `None` if it stays as it is.
-    fn plan_of(&self, next: &AppSpec) -> Option<AppPlan> {
-        let app = next.name.clone();
-        let is_there = self.site.as_ref().is_some_and(|site| site.apps.contains_key(&app));
-        let Some(now) = self.supervisor.spec(&app).filter(|_| is_there) else {
-            return Some(AppPlan { app, action: PlanAction::Add, differences: Vec::new() });
+/// What becomes of the apps in force: of those that are `scaled`, also that they no longer are. One
+/// that cannot be prepared `stays` as it is.
+fn changes(
+    now: &BTreeMap<AppName, Arc<AppSpec>>,
+    next: &Site,
+    stays: impl Fn(&AppName) -> bool,
+    scaled: impl Fn(&AppName) -> Option<Seats>,
+) -> Vec<AppPlan> {
+    let whole =
+        |app: &AppName, action| AppPlan { app: app.clone(), action, differences: Vec::new() };
+    let gone = now.keys().filter(|app| !next.apps.contains_key(*app) && !stays(app));
+    let mut changes: Vec<AppPlan> = gone.map(|app| whole(app, PlanAction::Remove)).collect();
+    for (app, spec) in &next.apps {
+        let Some(now) = now.get(app) else {
+            changes.push(whole(app, PlanAction::Add));
+            continue;
         };
-        let mut differences = now.differences(next);
-        let pool = self.shared.board.pool(&app);
-        differences.extend(pool.and_then(|pool| unscaled(&pool.seats, next)));
-        let action = PlanAction::Change;
-        (!differences.is_empty()).then_some(AppPlan { app, action, differences })
+        let mut differences = now.differences(spec);
+        differences.extend(scaled(app).map(|seats| unscaled(&seats, spec)));
+        if !differences.is_empty() {
+            changes.push(AppPlan { differences, ..whole(app, PlanAction::Change) });
+        }
     }
+    changes.sort_by(|a, b| a.app.cmp(&b.app));
+    changes
 }
 
 /// An operator's `scale` lasts until the next apply.
-fn unscaled(seats: &Seats, next: &AppSpec) -> Option<Difference> {
-    let Seats { min, max, scaled, .. } = *seats;
+fn unscaled(seats: &Seats, next: &AppSpec) -> Difference {
+    let Seats { min, max, .. } = *seats;
     let words = |min: u16, max: u16| match min == max {
         true => max.to_string(),
         false => format!("{min}-{max}"),
     };
-    scaled.then(|| Difference {
+    Difference {
         key: "workers".to_owned(),
         old: Some(format!("{} (scaled)", words(min, max))),
         new: Some(words(next.sizing.min(), next.sizing.max())),
         means: Means::Resize,
         secret: false,
-    })
+    }
 }
 
 /// What a running daemon can change about itself. All else is a problem, and refused.
@@ -91,3 +106,6 @@ fn people(who: &[Who]) -> String {
     };
     format!("[{}]", who.iter().map(word).collect::<Vec<_>>().join(", "))
 }
+
+#[cfg(test)]
+mod tests;
