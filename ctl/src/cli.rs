@@ -72,9 +72,16 @@ pub(crate) enum Command {
     Restart(Order),
     /// Replace an app's workers, new before old; without APP, take over the changed configuration
     Reload(Reload),
+    /// Tell what a configuration would change; exits with 1 if something, with 0 if nothing
+    #[command(alias = "diff")]
+    Plan(Plan),
+    /// Take a configuration over
+    Apply(Apply),
+    /// Return to an earlier configuration
+    Rollback(Rollback),
     /// Try failing or held apps at once
     Retry(Order),
-    /// Look at the roll of an app, pause, resume or undo it
+    /// Look at the roll of an app, pause, resume or undo it; list earlier configurations
     #[command(subcommand)]
     Rollout(Rollout),
     /// Set how many workers an app has, until the configuration changes
@@ -170,6 +177,8 @@ pub(crate) enum Rollout {
     Resume(Order),
     /// Return to the workers before the roll
     Undo(Order),
+    /// List the configurations that were in force
+    History,
 }
 
 /// Apps of which none need be named.
@@ -178,6 +187,46 @@ pub(crate) struct Apps {
     /// The apps; all of them if none is named
     #[arg(value_name = "APP", add = ArgValueCandidates::new(app_names))]
     pub(crate) apps: Vec<AppName>,
+}
+
+/// `plan`.
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    #[command(flatten)]
+    pub(crate) proposed: Proposed,
+}
+
+/// A configuration that may be another one than the daemon's own file says.
+#[derive(Debug, Args)]
+pub(crate) struct Proposed {
+    /// The configuration, `-` for standard input [default: the daemon's own file]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Only if the configuration in force has this tag, as `plan -o json` tells it
+    #[arg(long, value_name = "TAG")]
+    pub(crate) if_match: Option<String>,
+}
+
+/// `apply`.
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    #[command(flatten)]
+    pub(crate) proposed: Proposed,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+/// `rollback`.
+#[derive(Debug, Args)]
+pub(crate) struct Rollback {
+    /// To which revision [default: the last before this one that ended well]
+    #[arg(long, value_name = "N")]
+    pub(crate) to: Option<u64>,
+    /// Only if the configuration in force has this tag
+    #[arg(long, value_name = "TAG")]
+    pub(crate) if_match: Option<String>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
 }
 
 /// `scale`.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, IF_MATCH};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
-use scgi_protocol::control::{EVENT_STREAM, PROBLEM_MEDIA_TYPE, Problem};
+use scgi_protocol::control::{EVENT_STREAM, PROBLEM_MEDIA_TYPE, Problem, YAML_MEDIA_TYPE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,6 +29,15 @@ const ANSWER_MAX_BYTES: usize = 64 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     socket: Arc<Socket>,
+}
+
+/// The text of a configuration.
+#[derive(Debug)]
+pub(crate) struct Configuration {
+    /// What its problems call it.
+    pub(crate) name: String,
+    /// What it says; whether that is text is for the daemon to tell.
+    pub(crate) text: Vec<u8>,
 }
 
 /// Why a question has no answer.
@@ -141,6 +150,36 @@ impl Client {
         self.ask(request(Method::POST, path, Some(body))?, ANSWER_WITHIN).await
     }
 
+    /// Posts a configuration to `path`, or leaves it to the daemon which one is meant; if `tag` is
+    /// given, only if that is the tag of the one in force.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]; [`ClientError::Refused`] means that nothing has changed.
+    pub(crate) async fn propose<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        configuration: Option<Configuration>,
+        tag: Option<&str>,
+    ) -> Result<T, ClientError> {
+        let (path, body) = match configuration {
+            Some(Configuration { name, text }) => {
+                (format!("{path}?name={}", escaped(&name)), Some(text))
+            }
+            None => (path.to_owned(), None),
+        };
+        let mut request = request(Method::POST, &path, body)?;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(YAML_MEDIA_TYPE));
+        if let Some(tag) = tag {
+            let tag = format!("\"{}\"", tag.trim_matches('"'));
+            let tag =
+                HeaderValue::from_str(&tag).map_err(|source| unintelligible(&path, source))?;
+            headers.insert(IF_MATCH, tag);
+        }
+        self.ask(request, ANSWER_WITHIN).await
+    }
+
     /// Orders something by `PUT`ting `body` to `path`.
     ///
     /// # Errors
@@ -208,6 +247,17 @@ impl Client {
         tokio::spawn(connection);
         sender.send_request(request).await.map_err(lost)
     }
+}
+
+/// A text as part of a query.
+fn escaped(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) => {
+            char::from(byte).to_string()
+        }
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
 }
 
 fn request(

@@ -10,7 +10,7 @@ use scgi_protocol::control::{Problem, ProblemKind};
 pub(crate) enum Exit {
     /// What was asked for is so, and was verified.
     Done = 0,
-    /// What was asked for is not so.
+    /// What was asked for is not so; `plan`: something would change.
     Failed = 1,
     /// The command line or the configuration is wrong; nothing has changed.
     Usage = 2,
@@ -20,7 +20,7 @@ pub(crate) enum Exit {
     NoSuchApp = 4,
     /// The kernel or the daemon does not permit it.
     Denied = 5,
-    /// Another operation holds the app.
+    /// Another operation holds the app, or another configuration is in force than was expected.
     Conflict = 6,
     /// The daemon is not running, or does not answer.
     Unreachable = 7,
@@ -34,12 +34,12 @@ pub(crate) enum Exit {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0    done and verified; for `status`: all apps are well
-  1    failed, with the reason
+  1    failed, with the reason; `plan`: something would change
   2    wrong usage, or an invalid configuration; nothing has changed
   3    `status`: an app is not well
   4    no such app; nothing has changed
   5    permission denied
-  6    conflict: another operation holds the app
+  6    conflict: another operation holds the app, or the configuration is not the expected one
   7    the daemon is not running or does not answer
   124  timed out while waiting; the operation goes on
   130  interrupted while waiting; the operation goes on";
@@ -51,10 +51,11 @@ impl Exit {
         match kind {
             ProblemKind::NoSuchApp => Self::NoSuchApp,
             ProblemKind::Forbidden => Self::Denied,
-            ProblemKind::Conflict => Self::Conflict,
+            ProblemKind::Conflict | ProblemKind::Changed => Self::Conflict,
             ProblemKind::BadRequest | ProblemKind::InvalidConfig => Self::Usage,
             ProblemKind::NotFound
             | ProblemKind::NoSuchOperation
+            | ProblemKind::NoSuchRevision
             | ProblemKind::MethodNotAllowed
             | ProblemKind::TooSlow
             | ProblemKind::Senseless

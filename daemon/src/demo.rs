@@ -176,6 +176,7 @@ pub fn yaml(folder: &Path, ports: Ports) -> String {
     // JSON's way to quote is YAML's too.
     let quoted = |text: String| serde_json::Value::from(text).to_string();
     let control = quoted(format!("{folder}/control.sock"));
+    let revisions = quoted(format!("{folder}/revisions"));
     let guestbook = quoted(format!("unix:{folder}/guestbook.sock"));
     let to_guestbook = quoted(format!("/guestbook=unix:{folder}/guestbook.sock"));
     let book = quoted(format!("{folder}/book"));
@@ -184,6 +185,7 @@ pub fn yaml(folder: &Path, ports: Ports) -> String {
 # What `scgid demo` runs.
 control: {{socket: {control}}}
 metrics: {{listen: \"127.0.0.1:{metrics}\"}}
+revisions: {{directory: {revisions}}}
 apps:
   # A fixed pool on TCP: it shows what the web server says, and which worker answered.
   environ:

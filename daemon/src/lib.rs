@@ -6,6 +6,7 @@ mod commands;
 pub mod config;
 pub mod control;
 pub mod demo;
+mod digest;
 mod doors;
 pub mod journal;
 pub mod launch;

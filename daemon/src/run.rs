@@ -32,6 +32,7 @@ use crate::shell::bind::BindError;
 use crate::shell::board::Board;
 use crate::shell::clock::Clock;
 use crate::shell::handle::Handle;
+use crate::shell::revisions::Archive;
 use crate::shell::state::record::Left;
 use crate::shell::state::{Found, State, StateError};
 use crate::shell::upgrade::Baggage;
@@ -124,8 +125,9 @@ where
     let listeners = listeners.with(opened);
     let shared = shared(origin.left());
     let (handle, questions) = Handle::new();
-    let text = origin.text();
-    let (facts, facts_seen) = watch::channel(shell::reload::facts(&site, config.as_deref(), text));
+    let archive = Archive::open(&site.revisions, &site.control.socket);
+    let facts = shell::reload::facts(&site, config.as_deref(), (origin.text(), None));
+    let (facts, facts_seen) = watch::channel(facts);
     let notify_socket = beside_control(&site, ".notify");
     let handed_over = Arc::new(listeners.handed_over());
     let told = state.told_file();
@@ -142,6 +144,7 @@ where
         questions,
         facts,
         config,
+        archive: archive.clone(),
     };
     let mut shell = Shell::new(start).map_err(|source| needs("the loop's sockets", source))?;
 
@@ -154,6 +157,7 @@ where
         clock: shared.clock.clone(),
         facts: facts_seen,
         handed_over,
+        archive: archive.clone(),
     };
     let (leave, left) = oneshot::channel::<()>();
     let serving = tokio::spawn(control::serve(door, control, async {
@@ -173,6 +177,7 @@ where
     shell.run().await;
 
     beside.abort();
+    archive.close();
     drop(leave);
     // Those who wait for the daemon's end hear of it before their connection does.
     let _ = serving.await;
@@ -243,7 +248,7 @@ impl Origin {
     /// The configuration in force.
     fn text(&self) -> String {
         match self {
-            Self::Nobody(loaded) => shell::reload::text(loaded),
+            Self::Nobody(loaded) => shell::revisions::text(loaded),
             Self::Dead(left, _) => left.site.text.clone(),
             Self::Itself(baggage) => baggage.left().site.text.clone(),
         }

@@ -51,7 +51,7 @@ pub fn needs_root() {
 }
 
 impl Site {
-    /// A folder with `apps` as configuration. Control socket and metrics are this folder's own,
+    /// A folder with `apps` as configuration. Control socket, metrics and revisions are this folder's
     /// unless the configuration says something about them.
     pub fn new(apps: &str) -> Self {
         // Short, since the path of a unix socket is; open, since some apps run as other users.
@@ -71,6 +71,9 @@ impl Site {
         }
         if !text.contains("metrics:") {
             text = format!("metrics: {{listen: \"127.0.0.1:{port}\"}}\n{text}");
+        }
+        if !text.contains("revisions:") {
+            text = format!("revisions: {{directory: {dir}/revisions}}\n{text}");
         }
         self.write("scgid.yaml", &text);
     }

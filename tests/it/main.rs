@@ -18,6 +18,8 @@ mod launch;
 mod logs;
 mod metrics;
 mod nginx;
+mod plan;
+mod rebind;
 mod reload;
 mod roll;
 mod shutdown;

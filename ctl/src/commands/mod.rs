@@ -1,15 +1,19 @@
 //! What each command does: ask the daemon, hand the answer to `render`, say how it ended.
 
 mod act;
+mod apply;
 mod changes;
 pub(crate) mod completion;
 mod describe;
 mod events;
 mod exchange;
+mod history;
 mod local;
 mod logs;
 mod operation;
+mod plan;
 mod progress;
+mod proposed;
 mod ps;
 mod request;
 mod rollout;
@@ -52,6 +56,10 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Result<Exit, Failure
         Command::Stop(order) => act::run(context, Verb::Stop, order).await,
         Command::Restart(order) => act::run(context, Verb::Restart, order).await,
         Command::Reload(reload) => act::reload(context, reload).await,
+        Command::Plan(plan) => plan::run(context, plan).await,
+        Command::Apply(apply) => apply::run(context, apply).await,
+        Command::Rollback(rollback) => apply::rollback(context, rollback).await,
+        Command::Rollout(Rollout::History) => history::run(context).await,
         Command::Retry(order) => act::run(context, Verb::Retry, order).await,
         Command::Rollout(Rollout::Status(apps)) => rollout::status(context, apps).await,
         Command::Rollout(Rollout::Pause(order)) => act::run(context, Verb::Pause, order).await,

@@ -4,11 +4,12 @@
 
 use std::time::Duration;
 
-use scgi_protocol::control::{Operation, OperationState};
+use scgi_protocol::control::{App, Operation, OperationState, Verb};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Context;
+use super::changes::Changes;
 use super::progress::Progress;
 use crate::cli::{Format, Patience};
 use crate::client::{Client, ClientError};
@@ -116,35 +117,63 @@ async fn follow(
     context: &mut Context<'_>,
     operations: &mut [Operation],
     progress: &mut Progress,
-) -> Result<(), ClientError> {
+) -> Result<(), Failure> {
     let (sender, mut updates) = mpsc::unbounded_channel();
     for (index, operation) in operations.iter().enumerate() {
-        let watcher = watch(context.client.clone(), index, operation.clone(), sender.clone());
-        tokio::spawn(watcher);
+        let client = context.client.clone();
+        tokio::spawn(watch(client.clone(), index, operation.clone(), sender.clone()));
+        if operation.app.is_none() {
+            tokio::spawn(watch_apps(client, index, sender.clone()));
+        }
     }
-    drop(sender);
-    while let Some((index, update)) = updates.recv().await {
-        operations[index] = update?;
-        progress.show(context.console, index, &operations[index]);
+    let mut under_way = operations.len();
+    while under_way > 0 {
+        match updates.recv().await {
+            None => break,
+            Some((index, Update::Apps(apps))) => {
+                progress.show_apps(context.console, (index, operations[index].id), &apps);
+            }
+            Some((index, Update::Operation(update))) => {
+                let operation = *update?;
+                progress.show(context.console, index, &operation);
+                match operation.state {
+                    OperationState::Running => step(context, &operation)?,
+                    OperationState::Done | OperationState::Failed => under_way -= 1,
+                }
+                operations[index] = operation;
+            }
+        }
     }
     Ok(())
 }
 
-type Update = (usize, Result<Operation, ClientError>);
+/// A program hears of every step of what concerns the whole site.
+fn step(context: &mut Context<'_>, operation: &Operation) -> Result<(), Failure> {
+    match context.format {
+        Format::Json if operation.verb == Verb::Apply => print(context, operation, ""),
+        Format::Json | Format::Yaml | Format::Name | Format::Table | Format::Wide => Ok(()),
+    }
+}
+
+/// What became of the operation at an index.
+#[derive(Debug)]
+enum Update {
+    Operation(Result<Box<Operation>, ClientError>),
+    /// How all apps are.
+    Apps(Vec<App>),
+}
+
+type Updates = mpsc::UnboundedSender<(usize, Update)>;
 
 /// Sends every change of `operation` until it has ended or cannot be asked for.
-async fn watch(
-    client: Client,
-    index: usize,
-    mut operation: Operation,
-    updates: mpsc::UnboundedSender<Update>,
-) {
+async fn watch(client: Client, index: usize, mut operation: Operation, updates: Updates) {
     let path = format!("/v1/operations/{}", operation.id);
+    let send = |update| updates.send((index, Update::Operation(update)));
     let mut known = None;
     loop {
         if known.as_ref() == Some(&operation) {
             tokio::time::sleep(BREATH).await;
-        } else if updates.send((index, Ok(operation.clone()))).is_err() {
+        } else if send(Ok(Box::new(operation.clone()))).is_err() {
             return;
         }
         if operation.state != OperationState::Running {
@@ -154,10 +183,22 @@ async fn watch(
         operation = match client.get_when_changed(&path, WAIT).await {
             Ok(operation) => operation,
             Err(error) => {
-                let _waiting_may_be_over = updates.send((index, Err(error)));
+                let _waiting_may_be_over = send(Err(error));
                 return;
             }
         };
+    }
+}
+
+/// Sends how the apps are, whenever something happens.
+async fn watch_apps(client: Client, index: usize, updates: Updates) {
+    let mut changes = Changes::new(&client);
+    // Without an answer there is nothing to show; what matters is told by the operation itself.
+    while let Ok(apps) = client.get("/v1/apps").await {
+        if updates.send((index, Update::Apps(apps))).is_err() {
+            return;
+        }
+        changes.next().await;
     }
 }
 

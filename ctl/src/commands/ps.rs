@@ -71,8 +71,8 @@ async fn print(
         Command::Ps => table,
         Command::Status => {
             let view = context.console.view();
-            let [daemon, apps] = app::summary(&status.daemon, &status.apps, &view);
-            let head = text::wrap(&daemon, 0, view.width) + &text::wrap(&apps, 0, view.width);
+            let lines = app::summary(&status.daemon, &status.apps, &view);
+            let head: String = lines.iter().map(|line| text::wrap(line, 0, view.width)).collect();
             if status.apps.is_empty() { head } else { format!("{head}\n{table}") }
         }
     })

@@ -3,7 +3,7 @@
 use scgi_protocol::control::{App, AppDetail, AppState, DaemonInfo, Wish};
 
 use super::table::{Align, Column, table};
-use super::{Tone, View, text, trouble};
+use super::{Tone, View, revision, text, trouble};
 
 /// What stands where there is nothing to show.
 const NOTHING: &str = "-";
@@ -36,15 +36,18 @@ pub(crate) fn tone(state: AppState) -> Tone {
     }
 }
 
-/// One line about the daemon, one that sums up its apps.
-pub(crate) fn summary(daemon: &DaemonInfo, apps: &[App], view: &View) -> [String; 2] {
-    let DaemonInfo { version, pid, since, config, stopping, metrics } = daemon;
+/// One line about the daemon, one about its configuration if that is not its file's, and one that
+/// sums up its apps.
+pub(crate) fn summary(daemon: &DaemonInfo, apps: &[App], view: &View) -> Vec<String> {
+    let DaemonInfo { version, pid, since, config, revision: _, origin: _, stopping, metrics } =
+        daemon;
     let from = config.as_ref().map_or_else(|| "the demo".to_owned(), |file| format!("`{file}`"));
     let metrics = metrics.as_ref().map_or(String::new(), |at| format!(", metrics at {at}"));
     let stopping = if *stopping { "; it is on its way out" } else { "" };
     let up = text::age(since.age(view.now));
     let about = format!("scgid {version}, pid {pid}, up {up}, serves {from}{metrics}{stopping}");
-    [text::one_line(&about), counted(apps)]
+    let lines = [Some(about), revision::elsewhere(daemon), Some(counted(apps))];
+    lines.into_iter().flatten().map(|line| text::one_line(&line)).collect()
 }
 
 fn counted(apps: &[App]) -> String {

@@ -1,6 +1,6 @@
 //! Operations as lines: under way, done, failed.
 
-use scgi_protocol::control::{Operation, OperationState, Verb};
+use scgi_protocol::control::{App, Operation, OperationState, Verb};
 
 use super::text;
 
@@ -9,6 +9,13 @@ pub(crate) fn progress(operation: &Operation) -> String {
     let Operation { verb, progress, .. } = operation;
     let progress = if progress.is_empty() { "under way" } else { progress };
     text::one_line(&format!("{}: {}: {progress}", subject(operation), verb.as_str()))
+}
+
+/// How far an app is that an operation of the site waits for, in a line.
+pub(crate) fn of_app(app: &App) -> String {
+    let App { name, state, workers, generation, .. } = app;
+    let (serving, wanted, state) = (workers.serving, workers.wanted, state.as_str());
+    format!("{name}: {state}, {serving} of {wanted} workers serving, generation {generation}")
 }
 
 /// How an operation has ended, in a line.

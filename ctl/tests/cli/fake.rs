@@ -89,7 +89,8 @@ impl Fake {
         self
     }
 
-    /// What was asked so far: method, path and query, then `Last-Event-ID`, then the body.
+    /// What was asked so far: method, path and query, then `Last-Event-ID` or
+    /// `If-Match`, then the body.
     pub(crate) fn asked(&self) -> Vec<String> {
         lock(&self.state).asked.clone()
     }
@@ -158,6 +159,7 @@ fn read_request(stream: &UnixStream) -> Option<(String, String)> {
         let Some((name, value)) = line.trim_end().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
             "content-length" => length = value.parse().ok()?,
+            "if-match" => asked = format!("{asked} if-match {value}"),
             "last-event-id" => asked = format!("{asked} after {value}"),
             _ => {}
         }

@@ -4,7 +4,7 @@ use crate::fake::{Fake, json};
 use crate::run::{Run, eventually};
 use crate::samples;
 
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 28] = [
     "ps",
     "status",
     "describe",
@@ -12,12 +12,16 @@ const VERBS: [&str; 24] = [
     "stop",
     "restart",
     "reload",
+    "plan",
+    "apply",
+    "rollback",
     "retry",
     "rollout",
     "rollout status",
     "rollout pause",
     "rollout resume",
     "rollout undo",
+    "rollout history",
     "scale",
     "logs",
     "events",
@@ -50,8 +54,11 @@ fn help_of_the_program_lists_verbs_and_exit_codes() {
       restart     Stop all workers of an app, then start them again
       reload      Replace an app's workers, new before old; without APP, take over the changed
                   configuration
+      plan        Tell what a configuration would change; exits with 1 if something, with 0 if nothing
+      apply       Take a configuration over
+      rollback    Return to an earlier configuration
       retry       Try failing or held apps at once
-      rollout     Look at the roll of an app, pause, resume or undo it
+      rollout     Look at the roll of an app, pause, resume or undo it; list earlier configurations
       scale       Set how many workers an app has, until the configuration changes
       logs        Show what workers write
       events      Show what happened
@@ -78,12 +85,12 @@ fn help_of_the_program_lists_verbs_and_exit_codes() {
 
     Exit codes:
       0    done and verified; for `status`: all apps are well
-      1    failed, with the reason
+      1    failed, with the reason; `plan`: something would change
       2    wrong usage, or an invalid configuration; nothing has changed
       3    `status`: an app is not well
       4    no such app; nothing has changed
       5    permission denied
-      6    conflict: another operation holds the app
+      6    conflict: another operation holds the app, or the configuration is not the expected one
       7    the daemon is not running or does not answer
       124  timed out while waiting; the operation goes on
       130  interrupted while waiting; the operation goes on
@@ -170,6 +177,36 @@ fn help_of_every_verb_tells_its_arguments() {
                                 [default: 5m]
       -h, --help                Print help
 
+    Tell what a configuration would change; exits with 1 if something, with 0 if nothing
+    Usage: scgictl plan [OPTIONS] [FILE]
+    Arguments:
+      [FILE]  The configuration, `-` for standard input [default: the daemon's own file]
+    Options:
+          --if-match <TAG>  Only if the configuration in force has this tag, as `plan -o json` tells it
+      -h, --help            Print help
+
+    Take a configuration over
+    Usage: scgictl apply [OPTIONS] [FILE]
+    Arguments:
+      [FILE]  The configuration, `-` for standard input [default: the daemon's own file]
+    Options:
+          --if-match <TAG>      Only if the configuration in force has this tag, as `plan -o json` tells
+                                it
+          --no-wait             Do not wait; print the number of the operation
+          --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
+                                [default: 5m]
+      -h, --help                Print help
+
+    Return to an earlier configuration
+    Usage: scgictl rollback [OPTIONS]
+    Options:
+          --to <N>              To which revision [default: the last before this one that ended well]
+          --if-match <TAG>      Only if the configuration in force has this tag
+          --no-wait             Do not wait; print the number of the operation
+          --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
+                                [default: 5m]
+      -h, --help                Print help
+
     Try failing or held apps at once
     Usage: scgictl retry [OPTIONS] [APP]...
     Arguments:
@@ -181,13 +218,14 @@ fn help_of_every_verb_tells_its_arguments() {
                                 [default: 5m]
       -h, --help                Print help
 
-    Look at the roll of an app, pause, resume or undo it
+    Look at the roll of an app, pause, resume or undo it; list earlier configurations
     Usage: scgictl rollout [OPTIONS] <COMMAND>
     Commands:
-      status  Tell how far the rolls of apps are
-      pause   Leave the roll of apps as it is: both generations serve
-      resume  Go on with paused rolls
-      undo    Return to the workers before the roll
+      status   Tell how far the rolls of apps are
+      pause    Leave the roll of apps as it is: both generations serve
+      resume   Go on with paused rolls
+      undo     Return to the workers before the roll
+      history  List the configurations that were in force
     Options:
       -h, --help  Print help
 
@@ -230,6 +268,11 @@ fn help_of_every_verb_tells_its_arguments() {
           --timeout <DURATION>  How long to wait: `90s`, `5m`; the operation goes on afterwards
                                 [default: 5m]
       -h, --help                Print help
+
+    List the configurations that were in force
+    Usage: scgictl rollout history [OPTIONS]
+    Options:
+      -h, --help  Print help
 
     Set how many workers an app has, until the configuration changes
     Usage: scgictl scale [OPTIONS] <APP> <COUNT>

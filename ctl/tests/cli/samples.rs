@@ -142,6 +142,8 @@ pub(crate) fn status(apps: Vec<App>) -> Status {
         pid: 4711,
         since: ago(100 * HOUR),
         config: Some("/etc/scgid/scgid.yaml".into()),
+        revision: Some(7),
+        origin: None,
         stopping: false,
         metrics: Some("127.0.0.1:9464".into()),
     };

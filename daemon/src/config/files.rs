@@ -1,10 +1,14 @@
-//! The files of a configuration on disk: which there are, and what bytes they hold.
+//! The files of a configuration: which there are, and what bytes they hold; on disk, or as they
+//! were when they were kept.
 //!
 //! What the bytes mean is none of its business.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+
+use scgi_protocol::control::CONFIG_MAX_BYTES;
 
 use super::problem::{Finding, Findings, Problems};
 use super::sources::Sources;
@@ -13,7 +17,7 @@ use super::sources::Sources;
 pub const PLACES: [&str; 2] = ["./scgid.yaml", "/etc/scgid/scgid.yaml"];
 
 /// Longest file, in bytes.
-const FILE_MAX_BYTES: u64 = 4 * 1024 * 1024;
+const FILE_MAX_BYTES: u64 = CONFIG_MAX_BYTES as u64;
 
 const READABLE: &str = "the user who runs scgid must be able to read it";
 
@@ -38,8 +42,45 @@ fn first_of(places: &[&str]) -> Result<PathBuf, Problems> {
     })
 }
 
-/// The bytes of a file.
-pub(super) fn slurp(path: &Path) -> Result<Vec<u8>, Box<Finding>> {
+/// Where included files come from.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Files {
+    /// The disk.
+    #[default]
+    Disk,
+    /// These and no others, by path: what an earlier reading found.
+    Kept(BTreeMap<PathBuf, String>),
+}
+
+impl Files {
+    /// The bytes of a file.
+    pub(super) fn slurp(&self, path: &Path) -> Result<Vec<u8>, Box<Finding>> {
+        match self {
+            Self::Disk => slurp(path),
+            Self::Kept(texts) => {
+                texts.get(path).map(|text| text.as_bytes().to_owned()).ok_or_else(|| {
+                    let message = format!("`{}` was not kept", path.display());
+                    Box::new(Finding::anywhere(message).hint("return to another revision"))
+                })
+            }
+        }
+    }
+
+    /// The files that an absolute pattern means, by name: one file, or, if the last part has `*`
+    /// or `?`, all files of that folder which fit and do not begin with a dot.
+    pub(super) fn matching(&self, pattern: &Path) -> Result<Vec<PathBuf>, Box<Finding>> {
+        match self {
+            Self::Disk => matching(pattern, listing),
+            Self::Kept(texts) => matching(pattern, |folder| {
+                let inside = texts.keys().filter(|path| path.parent() == Some(folder));
+                let names = inside.filter_map(|path| path.file_name()?.to_str());
+                Ok(names.map(str::to_owned).collect())
+            }),
+        }
+    }
+}
+
+fn slurp(path: &Path) -> Result<Vec<u8>, Box<Finding>> {
     let shown = path.display();
     let refuse = |message: String, hint: &str| Box::new(Finding::anywhere(message).hint(hint));
     // Looked at before it is opened: to open a FIFO that nobody writes to is to wait for ever.
@@ -72,9 +113,10 @@ pub(super) fn slurp(path: &Path) -> Result<Vec<u8>, Box<Finding>> {
     Ok(bytes)
 }
 
-/// The files that an absolute pattern means, by name: one file, or, if the last part has `*` or
-/// `?`, all files of that folder which fit and do not begin with a dot.
-pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Box<Finding>> {
+fn matching(
+    pattern: &Path,
+    names: impl FnOnce(&Path) -> io::Result<Vec<String>>,
+) -> Result<Vec<PathBuf>, Box<Finding>> {
     let wild = |part: &str| part.contains(['*', '?']);
     let (Some(folder), Some(name)) = (pattern.parent(), pattern.file_name()) else {
         return Err(Box::new(
@@ -90,17 +132,21 @@ pub(super) fn matching(pattern: &Path) -> Result<Vec<PathBuf>, Box<Finding>> {
     if !wild(&name) {
         return Ok(vec![pattern.to_owned()]);
     }
-    let entries = fs::read_dir(folder).map_err(|error| {
+    let names = names(folder).map_err(|error| {
         let message = format!("cannot look into `{}`: {error}", folder.display());
         Box::new(Finding::anywhere(message).hint("make the folder, or correct the path"))
     })?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|file| !file.starts_with('.') && fits(name.as_bytes(), file.as_bytes()))
-        .map(|file| folder.join(file))
-        .collect();
+    let fitting = |file: &String| !file.starts_with('.') && fits(name.as_bytes(), file.as_bytes());
+    let mut files: Vec<PathBuf> =
+        names.into_iter().filter(fitting).map(|file| folder.join(file)).collect();
     files.sort();
     Ok(files)
+}
+
+/// The names in a folder on disk that are text.
+fn listing(folder: &Path) -> io::Result<Vec<String>> {
+    let entries = fs::read_dir(folder)?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
 /// Whether a name fits a pattern of letters, `?` and `*`. Takes time by the product of their

@@ -40,13 +40,13 @@ use scgi_protocol::name::AppName;
 use crate::spec::Site;
 use machine::{Here, Machine};
 use problem::Findings;
-use reading::Reading;
+use reading::{Reading, folder_of};
 
 pub use files::{PLACES, find};
 pub use problem::{Paint, Problems};
 pub use schema::schema;
 pub use show::show;
-pub use sources::Sources;
+pub use sources::{Kept, Sources};
 
 /// What came of a configuration whose text is right.
 #[derive(Clone, Debug)]
@@ -102,8 +102,29 @@ pub fn init_text() -> &'static str {
     include_str!("init.yaml")
 }
 
+/// Reads a configuration from memory, as if it stood in `folder`; `name` is what its problems call
+/// it.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_sent(name: &str, folder: &Path, text: &str) -> Result<Loaded, Problems> {
+    finish(&Here::default(), name, Reading::of_text(name, folder, text))
+}
+
+/// Reads a configuration whose texts were kept, files that it includes among them; no text of it
+/// is looked for on disk.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_kept(kept: &[Kept]) -> Result<Loaded, Problems> {
+    let name = kept.first().map_or("nothing", |first| first.name.as_str());
+    finish(&Here::default(), name, Reading::of_kept(kept))
+}
+
 fn load_text_on(machine: &dyn Machine, name: &str, text: &str) -> Result<Loaded, Problems> {
-    finish(machine, name, Reading::of_text(Path::new(name), text))
+    finish(machine, name, Reading::of_text(name, &folder_of(Path::new(name)), text))
 }
 
 /// Checks what was read, if enough of it could be.

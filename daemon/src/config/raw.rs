@@ -25,6 +25,8 @@ shape! {
         control: Control,
         /// Where Prometheus finds the metrics; `off` for nowhere.
         metrics: Metrics,
+        /// The configurations that were in force, kept so that one can return to them.
+        revisions: Revisions,
         /// Files holding further `apps`, relative to this one; the file's name may have `*` and
         /// `?`.
         include: OneOrMany<Text>,
@@ -70,6 +72,17 @@ shape! {
     "`metrics`" MetricsAt {
         /// Where it listens (default `127.0.0.1:9464`).
         listen: Endpoint,
+    }
+}
+
+shape! {
+    /// Where configurations are kept that were in force.
+    "`revisions`" Revisions {
+        /// The folder, which is made if need be; each daemon has one of its own in it (default for
+        /// root `/var/lib/scgid/revisions`, for others `$XDG_STATE_HOME/scgid/revisions`).
+        directory: Text,
+        /// How many are kept (default 20).
+        keep: Whole<1, 1000>,
     }
 }
 

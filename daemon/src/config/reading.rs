@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use scgi_protocol::name::AppName;
 
 use super::check::Written;
-use super::files;
+use super::files::Files;
 use super::kinds::Apps;
 use super::problem::{Finding, Findings};
 use super::raw::{Included, Site};
 use super::read::{Read, Said};
 use super::scalar::Text;
-use super::sources::{Sources, Spot, Where};
+use super::sources::{Kept, Sources, Spot, Where};
 use super::yaml::{self, Entry, Node, Value};
 
 /// A configuration as far as it was read.
@@ -24,6 +24,8 @@ pub(super) struct Reading {
     pub(super) sources: Sources,
     /// What was wrong with them.
     pub(super) findings: Findings,
+    /// Where included files come from.
+    files: Files,
     /// Files read so far, by their real paths.
     seen: BTreeSet<PathBuf>,
 }
@@ -32,23 +34,39 @@ impl Reading {
     /// Reads a file and everything it includes.
     pub(super) fn of_file(path: &Path) -> Self {
         let mut reading = Self::default();
-        match files::slurp(path) {
-            Ok(bytes) => reading.site(path, bytes),
+        match reading.files.slurp(path) {
+            Ok(bytes) => reading.site(&path.display().to_string(), &folder_of(path), bytes),
             Err(finding) => reading.findings.push(*finding),
         }
         reading
     }
 
-    /// Reads a text and everything it includes; `path` is where it is thought to stand.
-    pub(super) fn of_text(path: &Path, text: &str) -> Self {
+    /// Reads a text and everything it includes. Its problems call it `name`; relative paths in it
+    /// start from `folder`.
+    pub(super) fn of_text(name: &str, folder: &Path, text: &str) -> Self {
         let mut reading = Self::default();
-        reading.site(path, text.as_bytes().to_owned());
+        reading.site(name, folder, text.as_bytes().to_owned());
         reading
     }
 
-    fn site(&mut self, path: &Path, bytes: Vec<u8>) {
-        self.seen.insert(real(path));
-        let Some(node) = self.tree(path, bytes) else { return };
+    /// Reads the texts of an earlier reading again, the first one first.
+    pub(super) fn of_kept(kept: &[Kept]) -> Self {
+        let Some((first, included)) = kept.split_first() else {
+            let mut reading = Self::default();
+            let finding = Finding::anywhere("no text was kept");
+            reading.findings.push(finding.hint("return to another revision"));
+            return reading;
+        };
+        let by_path = |kept: &Kept| (PathBuf::from(&kept.name), kept.text.clone());
+        let files = Files::Kept(included.iter().map(by_path).collect());
+        let mut reading = Self { files, ..Self::default() };
+        reading.site(&first.name, &first.folder, first.text.as_bytes().to_owned());
+        reading
+    }
+
+    fn site(&mut self, name: &str, folder: &Path, bytes: Vec<u8>) {
+        self.seen.insert(real(Path::new(name)));
+        let Some(node) = self.tree(name, folder, bytes) else { return };
         let Some(site) = Site::read(&node, &mut self.findings) else { return };
         let defaults = site.defaults.as_ref().map(|said| &said.value.0);
         let (mut apps, mut nameless) = (BTreeMap::new(), Vec::new());
@@ -72,7 +90,7 @@ impl Reading {
     /// The files that one `include` means, without those that were read already.
     fn included(&mut self, pattern: &Said<Text>) -> Vec<PathBuf> {
         let whole = self.sources.absolute(&pattern.value.0, &pattern.at);
-        let mut files = files::matching(&whole).unwrap_or_else(|finding| {
+        let mut files = self.files.matching(&whole).unwrap_or_else(|finding| {
             self.findings.push(finding.placed(&pattern.at));
             Vec::new()
         });
@@ -86,9 +104,9 @@ impl Reading {
     }
 
     fn include(&mut self, pattern: &Said<Text>, path: &Path) -> Option<Included> {
-        match files::slurp(path) {
+        match self.files.slurp(path) {
             Ok(bytes) => {
-                let node = self.tree(path, bytes)?;
+                let node = self.tree(&path.display().to_string(), &folder_of(path), bytes)?;
                 Included::read(&node, &mut self.findings)
             }
             Err(finding) => {
@@ -99,12 +117,9 @@ impl Reading {
     }
 
     /// The tree of one text, its keys remembered; `None` if there is none, and why is told.
-    fn tree(&mut self, path: &Path, bytes: Vec<u8>) -> Option<Node> {
-        let folder = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let folder = folder.parent().unwrap_or_else(|| Path::new("/"));
-        let name = path.display().to_string();
+    fn tree(&mut self, name: &str, folder: &Path, bytes: Vec<u8>) -> Option<Node> {
         let (text, illegible) = decoded(bytes);
-        let file = self.sources.add(&name, folder, text);
+        let file = self.sources.add(name, folder, text);
         let text = &self.sources.text(file).content;
         let read = match illegible {
             Some(start) => {
@@ -203,6 +218,12 @@ fn filled(node: &Node, defaults: Option<&Node>) -> Node {
     let said = |key: &str| own.iter().any(|entry| entry.key == key);
     entries.extend(given.iter().filter(|entry| !said(&entry.key)).cloned());
     Node { said: node.said.clone(), value: Value::Map(entries) }
+}
+
+/// The folder a file is in, as an absolute path.
+pub(super) fn folder_of(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.parent().unwrap_or_else(|| Path::new("/")).to_owned()
 }
 
 /// The path of a file without links, or as it is if that cannot be known.

@@ -10,12 +10,12 @@ use serde_yaml::{Mapping, Value};
 
 use crate::spec::{
     AppSpec, ControlSpec, Health, Identity, Launch, Limit, ListenSpec, MetricsSpec, Ownership,
-    Ready, Resource, Restart, Roll, Site, Sizing, Surge, Timing, Who,
+    Ready, Resource, Restart, RevisionsSpec, Roll, Site, Sizing, Surge, Timing, Who,
 };
 
 /// The site as YAML: every key that has a value, defaults too.
 pub fn show(site: &Site) -> String {
-    let Site { control, metrics, apps } = site;
+    let Site { control, metrics, revisions, apps } = site;
     let metrics = match metrics {
         None => text("off"),
         Some(MetricsSpec { listen }) => map([("listen", text(listen))]),
@@ -24,9 +24,16 @@ pub fn show(site: &Site) -> String {
     let site = map([
         ("control", control_socket(control)),
         ("metrics", metrics),
+        ("revisions", kept(revisions)),
         ("apps", Value::Mapping(apps)),
     ]);
     serde_yaml::to_string(&site).expect("a tree of words and numbers can be written")
+}
+
+fn kept(revisions: &RevisionsSpec) -> Value {
+    let RevisionsSpec { directory, keep } = revisions;
+    let directory = directory.as_ref().map(|directory| ("directory", path(directory)));
+    map(directory.into_iter().chain([("keep", number(*keep))]))
 }
 
 /// A duration as it is written in a configuration.

@@ -56,6 +56,17 @@ impl Text {
     }
 }
 
+/// One text of a configuration as it is kept, so that it can be read again without the disk.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Kept {
+    /// What it was called; the whole path of an included file.
+    pub name: String,
+    /// The folder that relative paths in it start from; absolute.
+    pub folder: PathBuf,
+    /// What it says.
+    pub text: String,
+}
+
 /// Everything a configuration was read from: the texts, and where each key stands in them.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -81,6 +92,16 @@ impl Sources {
     /// Every file that was read, under the name it goes by, and its text.
     pub fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.texts.iter().map(|text| (text.name.as_str(), text.content.as_str()))
+    }
+
+    /// Every text in the order of reading, to be kept and read again by [`super::load_kept`].
+    pub fn kept(&self) -> Vec<Kept> {
+        let kept = |text: &Arc<Text>| Kept {
+            name: text.name.clone(),
+            folder: text.folder.clone(),
+            text: text.content.clone(),
+        };
+        self.texts.iter().map(kept).collect()
     }
 
     /// Takes a text in and says under which number.

@@ -7,25 +7,29 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use http_body_util::LengthLimitError;
-use scgi_protocol::control::BODY_MAX_BYTES;
+use scgi_protocol::control::{BODY_MAX_BYTES, CONFIG_MAX_BYTES};
 use serde::de::DeserializeOwned;
 
 use super::problem::Refused;
 
-/// How long a client may take to send a body; it is at most a few packets.
+/// How long a client may take to send a body; it comes from this machine.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes the body in and passes the request on.
 pub(super) async fn take(request: Request, next: Next) -> Result<Response, Refused> {
     let (head, body) = request.into_parts();
-    if body.size_hint().lower() > BODY_MAX_BYTES as u64 {
-        return Err(Refused::too_large());
+    let most_bytes = match head.uri.path() {
+        "/v1/plan" | "/v1/apply" => CONFIG_MAX_BYTES,
+        _ => BODY_MAX_BYTES,
+    };
+    if body.size_hint().lower() > most_bytes as u64 {
+        return Err(Refused::too_large(most_bytes));
     }
-    let taken = tokio::time::timeout(PATIENCE, to_bytes(body, BODY_MAX_BYTES)).await;
+    let taken = tokio::time::timeout(PATIENCE, to_bytes(body, most_bytes)).await;
     let bytes = taken.map_err(|_| Refused::too_slow(PATIENCE))?.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
-            return Refused::too_large();
+            return Refused::too_large(most_bytes);
         }
         Refused::bad_request("the body ended before it was complete", "send it again")
     })?;

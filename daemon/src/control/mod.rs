@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `apps` | what the apps are doing; orders to one of them |
 //! | `site` | the daemon as a whole, its configuration, its end |
+//! | `change` | another configuration: what it would change, to be taken over, one to return to |
+//! | `revisions` | the configurations that were in force |
 //! | `operations` | what became of an order |
 //! | `events`, `logs` | what happened and what workers wrote; once or as it comes (`reading`, `sse`) |
 //! | `openapi` | all of this, for machines |
@@ -16,6 +18,7 @@
 
 mod apps;
 mod body;
+mod change;
 mod door;
 mod events;
 mod logs;
@@ -24,6 +27,7 @@ mod operations;
 mod patient;
 mod problem;
 mod reading;
+mod revisions;
 mod serve;
 mod settings;
 mod site;
@@ -34,10 +38,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{MethodRouter, get, post, put};
 use scgi_protocol::address::Address;
 use tokio::sync::{Semaphore, watch};
+
+use scgi_protocol::control::Origin;
 
 pub use door::Door;
 pub use serve::serve;
@@ -48,6 +55,7 @@ use crate::shell::backlog::Queues;
 use crate::shell::board::Board;
 use crate::shell::clock::Clock;
 use crate::shell::handle::Handle;
+use crate::shell::revisions::Archive;
 
 /// Streams of events or lines that may be open at once; fewer than there may be connections, so
 /// that followers cannot keep an operator out.
@@ -72,6 +80,8 @@ pub struct ControlState {
     pub facts: watch::Receiver<Arc<SiteFacts>>,
     /// Where the sockets listen that the service manager handed over, by name.
     pub handed_over: Arc<BTreeMap<String, Address>>,
+    /// The configurations that were in force.
+    pub archive: Archive,
 }
 
 /// What a site says about the daemon itself.
@@ -81,10 +91,22 @@ pub struct SiteFacts {
     pub config: Option<String>,
     /// The configuration as YAML, as it was written.
     pub text: String,
+    /// The tag of that text, in its quotes: the same for the same text.
+    pub tag: String,
+    /// Where it came from; `None` if from the daemon's own file.
+    pub origin: Option<Origin>,
     /// Where the metrics are, if anywhere.
     pub metrics: Option<String>,
     /// Who may ask.
     pub door: Door,
+}
+
+impl SiteFacts {
+    /// Whether the tag is among `tags`, as `If-Match` and `If-None-Match` list them.
+    pub fn is_tagged(&self, tags: &str) -> bool {
+        let one = |one: &str| one == "*" || one.trim_start_matches("W/") == self.tag;
+        tags.split(',').map(str::trim).any(one)
+    }
 }
 
 /// What the handlers share.
@@ -126,11 +148,16 @@ struct Route {
 /// Everything that can be asked. `GET` changes nothing and needs the right to look; all else needs
 /// the right to act, and so does the configuration's text.
 #[rustfmt::skip]
-const ROUTES: [Route; 15] = [
+const ROUTES: [Route; 20] = [
     Route { method: "get",  path: "/v1/status",              handler: || get(site::status) },
     Route { method: "get",  path: "/v1/config",              handler: || get(site::config) },
     Route { method: "post", path: "/v1/site/reload",         handler: || post(site::reload_site) },
     Route { method: "post", path: "/v1/upgrade",             handler: || post(site::upgrade) },
+    Route { method: "post", path: "/v1/plan",                handler: || post(change::plan) },
+    Route { method: "post", path: "/v1/apply",               handler: || post(change::apply) },
+    Route { method: "post", path: "/v1/rollback",            handler: || post(change::rollback) },
+    Route { method: "get",  path: "/v1/revisions",           handler: || get(revisions::list_revisions) },
+    Route { method: "get",  path: "/v1/revisions/{number}",  handler: || get(revisions::show_revision) },
     Route { method: "post", path: "/v1/shutdown",            handler: || post(site::shutdown) },
     Route { method: "get",  path: "/v1/apps",                handler: || get(apps::list_apps) },
     Route { method: "get",  path: "/v1/apps/{app}",          handler: || get(apps::show_app) },
@@ -151,6 +178,8 @@ fn router(room: Arc<Room>) -> Router {
         .fold(Router::new(), |router, route| router.route(route.path, (route.handler)()));
     let routes = routes
         .fallback(problem::nowhere)
+        // `take` knows how long a body may be, and where.
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn(body::take))
         .layer(from_fn_with_state(Arc::clone(&room), door::guard))
         .with_state(room);

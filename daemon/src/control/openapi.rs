@@ -9,7 +9,7 @@ use utoipa::openapi::path::Operation;
 use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder};
 use utoipa::{Modify, OpenApi};
 
-use super::{apps, events, logs, operations, site};
+use super::{apps, change, events, logs, operations, revisions, site};
 
 /// All that can be asked.
 #[derive(OpenApi)]
@@ -19,6 +19,11 @@ use super::{apps, events, logs, operations, site};
         site::status,
         site::config,
         site::reload_site,
+        change::plan,
+        change::apply,
+        change::rollback,
+        revisions::list_revisions,
+        revisions::show_revision,
         site::shutdown,
         site::upgrade,
         apps::list_apps,

@@ -8,13 +8,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::http::header::LOCATION;
 use axum::response::{IntoResponse, Response};
-use scgi_protocol::control::{Operation, OperationState, Verb};
+use scgi_protocol::control::{Author, Operation, OperationState, Verb};
 use scgi_protocol::name::{AppName, OperationId};
 
 use super::door::Peer;
 use super::problem::Refused;
 use super::{Room, closed, view};
-use crate::shell::handle::Ask;
+use crate::shell::handle::{Ask, Proposal};
 use crate::supervisor::OperationView;
 
 /// The longest that an answer is held back.
@@ -78,6 +78,14 @@ pub(super) struct Asked {
     pub(super) ask: Ask,
     pub(super) verb: Verb,
     pub(super) app: Option<AppName>,
+}
+
+impl Asked {
+    /// A configuration is to be taken over.
+    pub(super) fn apply(proposal: Proposal, peer: &Peer) -> Self {
+        let by = Author::Peer { uid: peer.uid, pid: peer.pid };
+        Self { ask: Ask::Apply { proposal, by }, verb: Verb::Apply, app: None }
+    }
 }
 
 /// Passes an order on to the loop, and answers with the operation it has become.

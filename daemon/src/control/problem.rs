@@ -9,7 +9,7 @@ use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use scgi_protocol::control::{BODY_MAX_BYTES, PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
+use scgi_protocol::control::{PROBLEM_MEDIA_TYPE, Problem, ProblemKind};
 use scgi_protocol::name::{AppName, OperationId};
 
 use super::door::Peer;
@@ -53,6 +53,13 @@ impl Refused {
         )
     }
 
+    /// There is no revision of that number.
+    pub(super) fn no_such_revision(number: &str) -> Self {
+        let detail = format!("no revision is known by the number `{}`", number.escape_debug());
+        Self::new(ProblemKind::NoSuchRevision, detail)
+            .hint("only the last are kept; `scgictl rollout history` lists them")
+    }
+
     /// There is nothing at this path.
     pub(super) fn not_found(path: &str, hint: &str) -> Self {
         let detail = format!("there is nothing at `{}`", path.escape_debug());
@@ -74,11 +81,13 @@ impl Refused {
         Self::new(ProblemKind::BadRequest, detail.to_owned()).hint(hint)
     }
 
-    /// The body is too long.
-    pub(super) fn too_large() -> Self {
-        let detail = format!("a control request has a body of at most {BODY_MAX_BYTES} bytes");
-        Self::new(ProblemKind::TooLarge, detail)
-            .hint("a configuration is not sent, it is read from its file: `POST /v1/site/reload`")
+    /// The body is longer than a body may be here.
+    pub(super) fn too_large(most_bytes: usize) -> Self {
+        let detail = format!("this request may have a body of at most {most_bytes} bytes");
+        Self::new(ProblemKind::TooLarge, detail).hint(
+            "of a configuration that is longer, put the apps into files of their own and \
+             `include` them",
+        )
     }
 
     /// The body did not come in time.
@@ -117,6 +126,9 @@ impl From<Refusal> for Refused {
                 refused.0.problems = problems;
                 refused
             }
+            Refusal::NoSuchRevision(number) => Self::no_such_revision(&number.to_string()),
+            Refusal::Changed(_) => Self::new(ProblemKind::Changed, detail)
+                .hint("nothing has changed; look at what is in force, plan again, then apply"),
             Refusal::Stopping => Self::new(ProblemKind::Stopping, detail)
                 .hint("it takes no more orders; wait until it is back"),
         }

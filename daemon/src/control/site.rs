@@ -1,6 +1,5 @@
 //! The daemon as a whole: its status, its configuration, its end.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use axum::body::Bytes;
@@ -9,14 +8,14 @@ use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use scgi_protocol::control::{Operation, Status, Upgrade, UpgradeRequest, Verb};
+use scgi_protocol::control::{Operation, Status, Upgrade, UpgradeRequest, Verb, YAML_MEDIA_TYPE};
 
 use super::body::json;
 use super::door::{Peer, Right};
 use super::operations::{Asked, accept};
 use super::problem::Refused;
 use super::{Room, view};
-use crate::shell::handle::Ask;
+use crate::shell::handle::{Ask, Proposal, Source};
 use crate::shell::upgrade::UpgradeOrder;
 use crate::supervisor::Order;
 
@@ -45,12 +44,12 @@ pub(super) async fn config(
 ) -> Result<Response, Refused> {
     let facts = room.facts();
     facts.door.admit(&peer, Right::Act)?;
-    let tag = etag(&facts.text);
+    let tag = facts.tag.clone();
     let known = headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
-    if known.is_some_and(|known| is_known(&tag, known)) {
+    if known.is_some_and(|known| facts.is_tagged(known)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response());
     }
-    let media_type = "application/yaml".to_owned();
+    let media_type = YAML_MEDIA_TYPE.to_owned();
     Ok(([(ETAG, tag), (CONTENT_TYPE, media_type)], facts.text.clone()).into_response())
 }
 
@@ -64,7 +63,9 @@ pub(super) async fn reload_site(
     State(room): State<Arc<Room>>,
     Extension(peer): Extension<Peer>,
 ) -> Result<Response, Refused> {
-    accept(&room, peer, Asked { ask: Ask::Reload, verb: Verb::Apply, app: None }).await
+    let proposal = Proposal { source: Source::Configured, expected: None };
+    let asked = Asked::apply(proposal, &peer);
+    accept(&room, peer, asked).await
 }
 
 /// Becomes another program: same process, same workers, same sockets. Answers before it does, and
@@ -100,15 +101,4 @@ pub(super) async fn shutdown(
 ) -> Result<Response, Refused> {
     let ask = Ask::Order(Order::Shutdown);
     accept(&room, peer, Asked { ask, verb: Verb::Shutdown, app: None }).await
-}
-
-/// A tag that is the same for the same text, for as long as this program is.
-fn etag(text: &str) -> String {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    format!("\"{:016x}\"", hasher.finish())
-}
-
-fn is_known(tag: &str, known: &str) -> bool {
-    known.split(',').map(str::trim).any(|one| one == "*" || one.trim_start_matches("W/") == tag)
 }

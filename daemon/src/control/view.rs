@@ -34,12 +34,14 @@ const RECENT: usize = 10;
 /// The daemon itself.
 pub(super) fn daemon(room: &Room) -> DaemonInfo {
     let facts = room.facts();
-    let SiteFacts { config, text: _, metrics, door: _ } = &*facts;
+    let SiteFacts { config, text: _, tag: _, origin, metrics, door: _ } = &*facts;
     DaemonInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         since: room.state.clock.wall(room.state.clock.began()),
         config: config.clone(),
+        revision: room.state.archive.in_force(),
+        origin: origin.clone(),
         stopping: room.state.board.is_stopping(),
         metrics: metrics.clone(),
     }

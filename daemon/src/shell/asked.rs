@@ -2,10 +2,11 @@
 
 use scgi_protocol::control::{Scale, Wish};
 use scgi_protocol::name::{AppName, OperationId};
-use tokio::sync::oneshot;
 
 use super::Shell;
-use super::handle::{Ask, Refusal};
+use super::handle::{Answer, Ask, Refusal};
+use super::listeners::GivenUp;
+use super::propose::Purpose;
 use crate::supervisor::{AppOrder, Event, Order};
 use crate::words::in_words;
 
@@ -16,18 +17,18 @@ enum Queueing {
     Wanted,
 }
 
-/// Where an answer goes.
-pub(super) type Answer = oneshot::Sender<Result<OperationId, Refusal>>;
-
 impl Shell {
     /// Answers a question. What was accepted is done before it is answered, so that who asks next
     /// finds the operation posted.
-    pub(super) fn asked(&mut self, ask: Ask, answer: Answer) {
+    pub(super) fn asked(&mut self, ask: Ask, answer: Answer<OperationId>) {
         let fact = match ask {
             Ask::Order(Order::Shutdown) | Ask::Queue(Order::Shutdown) => Ok(self.leave()),
-            Ask::Order(_) | Ask::Queue(_) | Ask::Reload if self.stopping => Err(Refusal::Stopping),
-            Ask::Reload => return self.read_config(Some(answer)),
-            Ask::Upgrade(order, answer) => return self.upgrade(order, Some(answer)),
+            Ask::Order(_) | Ask::Queue(_) | Ask::Apply { .. } if self.stopping => {
+                Err(Refusal::Stopping)
+            }
+            Ask::Apply { proposal, by } => {
+                return self.propose(proposal, Purpose::Apply { by, answer: Some(answer) });
+            }
             Ask::Order(Order::App { app, what }) => self.accept(app, what, Queueing::Refused),
             Ask::Queue(Order::App { app, what }) => self.accept(app, what, Queueing::Wanted),
         };
@@ -123,7 +124,7 @@ impl Shell {
     /// Opens an app's listeners; those that are open stay so.
     fn open(&mut self, app: &AppName) -> Result<(), Refusal> {
         let Some(spec) = self.supervisor.spec(app) else { return Ok(()) };
-        let prepared = self.hands.listeners.prepare(spec);
+        let prepared = self.hands.listeners.prepare(spec, &GivenUp::new());
         let prepared = prepared.map_err(|error| Refusal::Unprepared(in_words(&error)))?;
         self.hands.listeners.install(prepared);
         self.hands.relist(app);

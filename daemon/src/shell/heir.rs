@@ -1,19 +1,22 @@
 //! The loop of a daemon that goes on where another one was.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use scgi_protocol::control::Wish;
-use scgi_protocol::name::WorkerId;
+use scgi_protocol::name::{AppName, WorkerId};
 
 use super::Shell;
 use super::adopt::{Heir, Outcome, Wanted, sweep};
-use super::reload::{self, Read, facts};
+use super::listeners::GivenUp;
+use super::propose::Read;
+use super::reload::facts;
+use super::revisions;
 use super::state::record::{Left, SiteRecord, Told, ToldRecord};
 use super::upgrade::{Baggage, Stock};
 use crate::config::{Loaded, Problems};
-use crate::spec::Site;
+use crate::spec::{ListenAt, Site};
 use crate::supervisor::{AppOrder, Event, Moment, Order, Pid, Supervisor};
 use crate::words::in_words;
 
@@ -66,9 +69,11 @@ impl Shell {
         let before = self.supervisor.next_worker();
         let wanted = Wanted { apps: apps.keys().cloned().collect(), before };
         let in_force = self.site_of(&site, written);
-        let text = site.text.clone();
+        let text = (site.text.clone(), site.origin.clone());
         self.facts.send_replace(facts(&in_force, self.config.as_deref(), text));
         self.site = Some(in_force);
+        self.archive.resume(site.revision);
+        self.settling = self.supervisor.applying().zip(site.revision);
 
         let mut heir = Heir::new(&mut self.hands, &apps, stock);
         for (app, left) in apps {
@@ -93,11 +98,11 @@ impl Shell {
 
     /// The site that was in force. What it says of the daemon itself is as it is by now.
     fn site_of(&self, record: &SiteRecord, written: Option<&Site>) -> Site {
-        let daemon = written.map(|site| (&site.control, &site.metrics));
-        let (control, metrics) = daemon.unwrap_or((&record.control, &record.metrics));
-        let (control, metrics) = (control.clone(), metrics.clone());
-        let apps = self.supervisor.specs().map(|(app, spec)| (app.clone(), Arc::clone(spec)));
-        Site { control, metrics, apps: apps.collect() }
+        let daemon = written.map(|site| (&site.control, &site.metrics, &site.revisions));
+        let (control, metrics, revisions) =
+            daemon.unwrap_or((&record.control, &record.metrics, &record.revisions));
+        let (control, metrics, revisions) = (control.clone(), metrics.clone(), revisions.clone());
+        Site { control, metrics, revisions, apps: self.supervisor.site() }
     }
 
     /// No counter falls behind what a scrape was told.
@@ -113,14 +118,20 @@ impl Shell {
 
     /// Opens the listeners that nobody held any more: those of apps without workers.
     fn open_the_rest(&mut self, outcome: &mut Outcome) {
-        let specs: BTreeMap<_, _> =
-            self.supervisor.specs().map(|(app, spec)| (app.clone(), Arc::clone(spec))).collect();
+        let specs = self.supervisor.site();
+        // An app that was about to take another's place has it from there.
+        let stays = |app: &AppName, at: &ListenAt| {
+            specs.get(app).is_some_and(|spec| spec.listen.iter().any(|listen| listen.at == *at))
+        };
+        let places = self.hands.listeners.places();
+        let given_up = places.filter(|(app, at)| !stays(app, at));
+        let given_up: GivenUp = given_up.map(|(app, at)| (app.clone(), at.clone())).collect();
         for (app, spec) in specs {
             self.hands.scoreboard.add_app(&app);
             if self.supervisor.wish(&app) != Some(Wish::Run) {
                 continue;
             }
-            match self.hands.listeners.prepare(&spec) {
+            match self.hands.listeners.prepare(&spec, &given_up) {
                 Ok(prepared) => self.hands.listeners.install(prepared),
                 Err(error) => outcome.lost.push(format!("{app}: {}", in_words(&error))),
             }
@@ -138,11 +149,12 @@ impl Shell {
         tracing::info!(workers, listeners, lost, took_ms, "took over from the daemon before");
     }
 
-    /// Takes over the configuration as it is by now, if it is another one.
+    /// Takes over the daemon's file as it is by now, if it is another one. Where an operator put
+    /// something else in force, that is gone on with.
     fn catch_up(&mut self, site: &SiteRecord, loaded: Result<Loaded, Problems>) {
-        let is_same = loaded.as_ref().is_ok_and(|loaded| reload::text(loaded) == site.text);
-        if !is_same {
-            self.has_read(Read::unasked(loaded));
+        let is_same = loaded.as_ref().is_ok_and(|loaded| revisions::text(loaded) == site.text);
+        if !is_same && site.origin.is_none() {
+            self.has_read(Read::unasked(loaded, self.configured()));
         }
     }
 

@@ -44,7 +44,8 @@ struct Held {
 }
 
 impl Held {
-    /// The same socket by another spec: it differs in the file's owner or mode or in the backlog.
+    /// The same socket, its accept queue too, by another spec: for another app, or with another
+    /// owner, mode or backlog.
     fn again(&self, spec: &ListenSpec) -> Result<Self, BindError> {
         let fd = self
             .fd
@@ -67,8 +68,14 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Prepared {
     app: AppName,
-    opened: Vec<Held>,
+    /// Sockets that did not exist before.
+    bound: Vec<Held>,
+    /// Sockets in use, of this app or of one that gives them up.
+    shared: Vec<Held>,
 }
+
+/// The listeners that apps give up in favour of whoever wants them.
+pub(super) type GivenUp = BTreeSet<(AppName, ListenAt)>;
 
 impl Listeners {
     /// Takes what the service manager handed over, as sd_listen_fds(3) describes.
@@ -106,28 +113,52 @@ impl Listeners {
         known.filter_map(|(name, fd)| Some((name.clone(), bound_to(fd)?))).collect()
     }
 
-    /// Opens those listeners of `spec` that are not open yet.
+    /// Opens those listeners of `spec` that are not open yet, or shares those of another app that
+    /// gives them up: connections that wait there are the next one's to accept.
     ///
     /// # Errors
     ///
     /// [`BindError`] for the first that could not be opened; then none is.
-    pub(super) fn prepare(&self, spec: &AppSpec) -> Result<Prepared, BindError> {
+    pub(super) fn prepare(
+        &self,
+        spec: &AppSpec,
+        given_up: &GivenUp,
+    ) -> Result<Prepared, BindError> {
         let held = self.held.get(&spec.name).map(Vec::as_slice).unwrap_or_default();
         let missing = spec.listen.iter().filter(|wanted| held.iter().all(|h| h.spec != **wanted));
-        let open = |wanted: &ListenSpec| match held.iter().find(|h| h.spec.at == wanted.at) {
-            Some(same) => same.again(wanted),
-            None => self.open(&spec.name, wanted),
-        };
-        let opened: Result<_, _> = missing.map(open).collect();
-        Ok(Prepared { app: spec.name.clone(), opened: opened? })
+        let (mut bound, mut shared) = (Vec::new(), Vec::new());
+        for wanted in missing {
+            match self.in_use(&spec.name, &wanted.at, given_up)? {
+                Some(same) => shared.push(same.again(wanted)?),
+                None => bound.push(self.open(wanted)?),
+            }
+        }
+        Ok(Prepared { app: spec.name.clone(), bound, shared })
     }
 
-    fn open(&self, app: &AppName, spec: &ListenSpec) -> Result<Held, BindError> {
-        let others = self.held.iter().filter(|(other, _)| *other != app);
-        let mut theirs = others.filter(|(_, held)| held.iter().any(|h| h.spec.at == spec.at));
-        if let Some((other, _)) = theirs.next() {
-            return Err(BindError::OtherApp { address: spec.at.clone(), app: other.clone() });
+    /// The open listener at an address: of the app itself, or of another that gives it up.
+    fn in_use(
+        &self,
+        app: &AppName,
+        at: &ListenAt,
+        given_up: &GivenUp,
+    ) -> Result<Option<&Held>, BindError> {
+        let there = |owner: &AppName| self.held[owner].iter().find(|held| held.spec.at == *at);
+        if let Some(own) = self.held.get_key_value(app).and_then(|(app, _)| there(app)) {
+            return Ok(Some(own));
         }
+        let mut theirs = self.held.keys().filter_map(|other| Some((other, there(other)?)));
+        let refused =
+            |(other, _): &(&AppName, &Held)| !given_up.contains(&((*other).clone(), at.clone()));
+        match theirs.clone().find(refused) {
+            Some((other, _)) => {
+                Err(BindError::OtherApp { address: at.clone(), app: other.clone() })
+            }
+            None => Ok(theirs.next().map(|(_, held)| held)),
+        }
+    }
+
+    fn open(&self, spec: &ListenSpec) -> Result<Held, BindError> {
         let (fd, file) = match &spec.at {
             ListenAt::Address(address) => match self.opened.borrow_mut().remove(address) {
                 Some(fd) => (fd, None),
@@ -218,17 +249,12 @@ impl Listeners {
 
     /// Takes prepared listeners over.
     pub(super) fn install(&mut self, prepared: Prepared) {
-        let Prepared { app, opened } = prepared;
-        for listener in &opened {
+        let Prepared { app, bound, shared } = prepared;
+        for listener in bound.iter().chain(&shared) {
             self.warn_of_short_queue(&app, &listener.spec);
         }
-        let held = self.held.entry(app.clone()).or_default();
-        for listener in opened {
-            if held.iter().any(|other| other.spec.at == listener.spec.at) {
-                listener.retune(&app);
-            }
-            held.push(listener);
-        }
+        shared.iter().for_each(|listener| listener.retune(&app));
+        self.held.entry(app).or_default().extend(bound.into_iter().chain(shared));
     }
 
     /// Warns of a kernel that cuts accept queues short; once for each length beyond those before.
@@ -249,6 +275,12 @@ impl Listeners {
         if held.is_empty() {
             self.held.remove(app);
         }
+    }
+
+    /// Whose listeners are open, and where.
+    pub(super) fn places(&self) -> impl Iterator<Item = (&AppName, &ListenAt)> {
+        let all = self.held.iter();
+        all.flat_map(|(app, held)| held.iter().map(move |one| (app, &one.spec.at)))
     }
 
     /// The listeners of `spec` in its order; those that are not open are left out.
@@ -313,10 +345,10 @@ mod tests {
         let path = directory.path().join("s");
         let (before, after) = (app("blog", &path, 0o600), app("blog", &path, 0o660));
         let mut listeners = Listeners::default();
-        listeners.install(listeners.prepare(&before).unwrap());
+        listeners.install(listeners.prepare(&before, &GivenUp::new()).unwrap());
         let inode = listeners.inodes(&before.name);
 
-        listeners.install(listeners.prepare(&after).unwrap());
+        listeners.install(listeners.prepare(&after, &GivenUp::new()).unwrap());
         listeners.release(&after.name, Some(&after));
 
         assert_eq!(mode(&path), 0o660);
@@ -332,7 +364,7 @@ mod tests {
         let path = directory.path().join("s");
         let listeners = Listeners::default();
 
-        drop(listeners.prepare(&app("blog", &path, 0o600)).unwrap());
+        drop(listeners.prepare(&app("blog", &path, 0o600), &GivenUp::new()).unwrap());
 
         assert!(!path.exists());
     }
@@ -342,11 +374,60 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let mut listeners = Listeners::default();
-        listeners.install(listeners.prepare(&app("blog", &path, 0o600)).unwrap());
+        listeners.install(listeners.prepare(&app("blog", &path, 0o600), &GivenUp::new()).unwrap());
 
-        let refused = listeners.prepare(&app("shop", &path, 0o600)).unwrap_err();
+        let refused = listeners.prepare(&app("shop", &path, 0o600), &GivenUp::new()).unwrap_err();
 
         assert!(refused.to_string().contains("belongs to app `blog`"), "{refused}");
+    }
+
+    /// These apps give up where they listen.
+    fn given_up(by: &[&AppSpec]) -> GivenUp {
+        by.iter().map(|spec| (spec.name.clone(), spec.listen[0].at.clone())).collect()
+    }
+
+    #[test]
+    fn a_socket_that_changes_hands_is_the_same_with_all_who_wait_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("s");
+        let (blog, shop) = (app("blog", &path, 0o600), app("shop", &path, 0o660));
+        let mut listeners = Listeners::default();
+        listeners.install(listeners.prepare(&blog, &GivenUp::new()).unwrap());
+        let inode = listeners.inodes(&blog.name);
+        let waiting = UnixStream::connect(&path).unwrap();
+
+        listeners.install(listeners.prepare(&shop, &given_up(&[&blog])).unwrap());
+        listeners.release(&blog.name, None);
+
+        assert_eq!(listeners.inodes(&shop.name), inode);
+        assert_eq!(mode(&path), 0o660);
+        assert!(super::super::wake::is_somebody_there(&listeners.all(&shop.name)));
+        drop(waiting);
+        listeners.release(&shop.name, None);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn two_apps_can_change_places() {
+        let directory = tempfile::tempdir().unwrap();
+        let [a, b] = ["a", "b"].map(|name| directory.path().join(name));
+        let mut listeners = Listeners::default();
+        let before = [app("blog", &a, 0o600), app("shop", &b, 0o600)];
+        for spec in &before {
+            listeners.install(listeners.prepare(spec, &GivenUp::new()).unwrap());
+        }
+        let (blog, shop) = (app("blog", &b, 0o600), app("shop", &a, 0o600));
+        let given_up = given_up(&[&before[0], &before[1]]);
+        let inodes = [&shop, &blog].map(|spec| listeners.inodes(&spec.name));
+
+        let prepared = [&blog, &shop].map(|spec| listeners.prepare(spec, &given_up).unwrap());
+        prepared.into_iter().for_each(|one| listeners.install(one));
+        for spec in [&blog, &shop] {
+            listeners.release(&spec.name, Some(spec));
+        }
+
+        assert_eq!([&blog, &shop].map(|spec| listeners.inodes(&spec.name)), inodes);
+        assert!(a.exists() && b.exists());
     }
 
     #[test]
@@ -370,7 +451,7 @@ mod tests {
         let mut spec = app("blog", Path::new("/x"), 0o600);
         spec.listen[0].at = ListenAt::Systemd("web".into());
 
-        let refused = Listeners::default().prepare(&spec).unwrap_err();
+        let refused = Listeners::default().prepare(&spec, &GivenUp::new()).unwrap_err();
 
         assert!(refused.to_string().ends_with("it handed over none"), "{refused}");
     }

@@ -27,8 +27,11 @@ mod listeners;
 mod notices;
 pub mod output;
 mod perform;
+mod plan;
+mod propose;
 mod reap;
 pub mod reload;
+pub mod revisions;
 mod signals;
 mod spawn;
 pub mod state;
@@ -41,6 +44,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use scgi_protocol::control::Author;
 use scgi_protocol::name::{AppName, OperationId, WorkerId};
 use scgi_protocol::notice::Notice;
 use tokio::sync::{mpsc, watch};
@@ -58,14 +62,15 @@ use backlog::Queues;
 use board::Board;
 use clock::Clock;
 use fdstore::FdStore;
-use handle::Question;
+use handle::{Proposal, Question, Source};
 use health::{Checkups, Outcome};
 pub use listeners::Listeners;
 use notices::Notices;
 use output::Output;
 use perform::{Hands, PULSE, patience};
+use propose::{Purpose, Read};
 pub use reap::adopt_orphans;
-use reload::Read;
+use revisions::Archive;
 use signals::{Signals, Word};
 use spawn::Surroundings;
 use state::State;
@@ -115,6 +120,8 @@ pub struct Start {
     pub facts: watch::Sender<std::sync::Arc<SiteFacts>>,
     /// The configuration's file, for a reload.
     pub config: Option<PathBuf>,
+    /// The configurations that were in force.
+    pub archive: Archive,
 }
 
 /// The loop.
@@ -133,6 +140,9 @@ pub struct Shell {
     reader: mpsc::Sender<Read>,
     /// The site in force.
     site: Option<Site>,
+    archive: Archive,
+    /// The last apply and the revision it puts in force, until its outcome is known.
+    settling: Option<(OperationId, u64)>,
     last_operation: OperationId,
     stopping: bool,
     state: State,
@@ -172,7 +182,7 @@ impl Shell {
     /// If the kernel refuses the notify socket, a signal handler or the wake-up set.
     pub fn new(start: Start) -> std::io::Result<Self> {
         let Start { shared, state, listeners, notify_socket, notices, doors, .. } = start;
-        let Start { nofile, questions, facts, config, .. } = start;
+        let Start { nofile, questions, facts, config, archive, .. } = start;
         let (ended_tell, ended) = mpsc::unbounded_channel();
         let (reader, read) = mpsc::channel(1);
         let notices = match notices {
@@ -204,7 +214,7 @@ impl Shell {
         upgrade::listen_to_signals();
         let supervisor = Supervisor::default();
         let last_operation = OperationId(0);
-        let (site, stopping) = (None, false);
+        let (site, settling, stopping) = (None, None, false);
         Ok(Self {
             supervisor,
             hands,
@@ -217,6 +227,8 @@ impl Shell {
             read,
             reader,
             site,
+            archive,
+            settling,
             last_operation,
             stopping,
             state,
@@ -288,7 +300,8 @@ impl Shell {
                 Vec::new()
             }
             News::Signal(Word::Reload) => {
-                self.read_config(None);
+                let proposal = Proposal { source: Source::Configured, expected: None };
+                self.propose(proposal, Purpose::Apply { by: Author::Signal, answer: None });
                 Vec::new()
             }
             News::Notice(pid, notice) => self.heard(pid, *notice),
@@ -299,8 +312,16 @@ impl Shell {
                 };
                 apps.into_iter().map(look).collect()
             }
-            News::Question(Question { ask, answer }) => {
+            News::Question(Question::Do(ask, answer)) => {
                 self.asked(ask, answer);
+                Vec::new()
+            }
+            News::Question(Question::Plan(proposal, answer)) => {
+                self.propose(proposal, Purpose::Plan(answer));
+                Vec::new()
+            }
+            News::Question(Question::Upgrade(order, answer)) => {
+                self.upgrade(order, Some(answer));
                 Vec::new()
             }
             News::Read(read) => {
@@ -341,12 +362,13 @@ impl Shell {
     }
 
     /// Posts what has changed.
-    fn post(&self, changed: Changes, now: Moment) {
+    fn post(&mut self, changed: Changes, now: Moment) {
         let Changes { pools, operations } = changed;
         for app in pools {
             self.shared.board.post_pool(&app, self.supervisor.view(&app, now));
         }
         for operation in operations {
+            self.settle(&operation);
             self.shared.board.post_operation(operation);
         }
     }

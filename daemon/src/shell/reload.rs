@@ -1,6 +1,6 @@
-//! Takes a site over: at the start, and whenever the configuration is read again.
+//! Takes a site over: at the start, and whenever another one is wanted.
 //!
-//! Everything that can fail is done first. A site that is read again is taken over only if all of
+//! Everything that can fail is done first. A site that is wanted later is taken over only if all of
 //! it is right; at the start, an app that cannot be prepared is left out and shown, and the others
 //! run. It stays left out, and in nobody's way, until it is mended.
 
@@ -8,107 +8,83 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use scgi_protocol::control::{AppState, ConfigProblem, Wish};
+use scgi_protocol::control::{
+    AppState, Author, ConfigProblem, OperationState, Origin, Outcome, Wish,
+};
 use scgi_protocol::name::AppName;
 
 use super::Shell;
-use super::asked::Answer;
-use super::handle::Refusal;
-use super::listeners::{Listeners, Prepared};
-use crate::config::{self, Loaded, Problems};
+use super::listeners::{GivenUp, Listeners, Prepared};
+use super::revisions::{self, Fresh};
+use crate::config::Loaded;
 use crate::control::{Door, SiteFacts};
-use crate::spec::Site;
-use crate::supervisor::Event;
+use crate::digest::Digest;
+use crate::spec::{AppSpec, Change, ListenAt, Site};
+use crate::supervisor::{Event, OperationView};
 use crate::words::in_words;
 
-/// A configuration that was read beside the loop.
-#[derive(Debug)]
-pub(super) struct Read {
-    loaded: Result<Loaded, Problems>,
-    answer: Option<Answer>,
-}
-
-impl Read {
-    /// Read because the daemon began, not because somebody asked.
-    pub(super) fn unasked(loaded: Result<Loaded, Problems>) -> Self {
-        Self { loaded, answer: None }
-    }
-}
-
-/// What a site says about the daemon itself.
-pub fn facts(site: &Site, config: Option<&Path>, text: String) -> Arc<SiteFacts> {
+/// What a site says about the daemon itself; its text, and where that came from if not from the
+/// daemon's own file.
+pub fn facts(
+    site: &Site,
+    config: Option<&Path>,
+    (text, origin): (String, Option<Origin>),
+) -> Arc<SiteFacts> {
+    let Site { control, metrics, .. } = site;
     Arc::new(SiteFacts {
         config: config.map(whole),
+        tag: format!("\"{}\"", Digest::of(&text)),
         text,
-        metrics: site.metrics.as_ref().map(|metrics| metrics.listen.to_string()),
-        door: Door::new(nix::unistd::geteuid().as_raw(), &site.control),
+        origin,
+        metrics: metrics.as_ref().map(|metrics| metrics.listen.to_string()),
+        door: Door::new(nix::unistd::geteuid().as_raw(), control),
     })
 }
 
 /// The path of a file as it is found from anywhere.
-fn whole(path: &Path) -> String {
+pub(super) fn whole(path: &Path) -> String {
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     whole.display().to_string()
-}
-
-/// The text of a configuration: the file, and after it each one it includes.
-pub fn text(loaded: &Loaded) -> String {
-    let texts: Vec<_> = loaded.sources.texts().map(|(_, text)| text).collect();
-    texts.join("---\n")
 }
 
 impl Shell {
     /// Takes over the site the daemon starts with. What cannot be prepared is left out.
     pub fn begin(&mut self, loaded: Loaded) {
         let mut ready = Ready::new(loaded);
-        for (app, problem) in ready.open(&self.hands.listeners, |_| true) {
+        for (app, problem) in ready.open(&self.hands.listeners, |_| true, &GivenUp::new()) {
             ready.leave_out(app, &[problem]);
         }
-        self.take_over(ready);
+        let origin = self.configured();
+        self.put_in_force(ready, Author::Start, origin);
     }
 
-    /// Reads the configuration again, beside the loop: a file system or a directory of users may
-    /// keep it waiting.
-    pub(super) fn read_config(&mut self, answer: Option<Answer>) {
-        let Some(path) = self.config.clone() else {
-            let why = "this site was not read from a file; there is nothing to read again";
-            return refuse(answer, Refusal::Senseless(why.to_owned()));
-        };
-        if let Some(other) = self.supervisor.applying() {
-            return refuse(answer, Refusal::Conflict(other));
+    /// The daemon's own file as the origin of a site; a name in its place if there is none.
+    pub(super) fn configured(&self) -> Origin {
+        match &self.config {
+            Some(path) => Origin::File(whole(path)),
+            None => Origin::Text("demo".to_owned()),
         }
-        let reader = self.reader.clone();
-        tokio::task::spawn_blocking(move || {
-            let loaded = config::load(&path);
-            // The loop is gone only if the daemon is.
-            let _ = reader.blocking_send(Read { loaded, answer });
-        });
     }
 
-    /// Takes over a configuration that was read again, or refuses it as a whole.
-    pub(super) fn has_read(&mut self, read: Read) {
-        let Read { loaded, answer } = read;
-        match loaded.map_err(|problems| problems.list()).and_then(|loaded| self.prepare(loaded)) {
-            Err(problems) => {
-                self.shared.metrics.reload_failed();
-                refuse(answer, Refusal::InvalidConfig(problems));
-            }
-            Ok(ready) => {
-                let text = text(&ready.loaded);
-                self.facts.send_replace(facts(&ready.loaded.site, self.config.as_deref(), text));
-                self.shared.metrics.reload_succeeded(self.shared.clock.wall_now());
-                self.take_over(ready);
-                // Who asked may have gone.
-                answer.map(|answer| answer.send(Ok(self.last_operation)));
-            }
-        }
+    /// Takes a site over and remembers it.
+    pub(super) fn put_in_force(&mut self, ready: Ready, by: Author, origin: Origin) {
+        let at = self.shared.clock.wall_now().into();
+        let apps = self.plan(&ready).changes.into_iter().map(|change| change.app).collect();
+        let loaded = &ready.loaded;
+        self.archive.keep(loaded.site.revisions.keep);
+        let fresh = Fresh { at, by, origin: origin.clone(), apps, loaded };
+        let revision = self.archive.record(fresh);
+        let elsewhere = Some(origin).filter(|origin| *origin != self.configured());
+        let text = (revisions::text(loaded), elsewhere);
+        self.facts.send_replace(facts(&loaded.site, self.config.as_deref(), text));
+        self.take_over(ready, revision);
     }
 
     /// Opens what a site needs beside what is open. Stopped apps keep their listeners closed.
     ///
     /// An app that could not be prepared before and cannot be now stays as it is: what is wrong
     /// with it must not keep the others from what they need.
-    fn prepare(&self, loaded: Loaded) -> Result<Ready, Vec<ConfigProblem>> {
+    pub(super) fn prepare(&self, loaded: Loaded) -> Result<Ready, Vec<ConfigProblem>> {
         let was_unprepared = |app: &AppName| {
             let view = self.shared.board.pool(app);
             view.is_some_and(|view| view.state == AppState::Unprepared)
@@ -119,7 +95,8 @@ impl Shell {
         }
         let mut ready = Ready::new(loaded);
         let runs = |app: &AppName| self.supervisor.wish(app) != Some(Wish::Stop);
-        for (app, problem) in ready.open(&self.hands.listeners, runs) {
+        let given_up = self.given_up(&ready.loaded, was_unprepared);
+        for (app, problem) in ready.open(&self.hands.listeners, runs, &given_up) {
             if was_unprepared(&app) {
                 ready.leave_out(app, &[problem]);
             } else {
@@ -127,6 +104,22 @@ impl Shell {
             }
         }
         if problems.is_empty() { Ok(ready) } else { Err(problems) }
+    }
+
+    /// The listeners that this site takes from apps which run, so that others may have them at
+    /// once. Whatever an app would go on serving at, should its next generation fail, it keeps.
+    fn given_up(&self, next: &Loaded, stays: impl Fn(&AppName) -> bool) -> GivenUp {
+        let gives_up = |app: &AppName, at: &ListenAt| match next.site.apps.get(app) {
+            None => !next.unprepared.contains_key(app),
+            Some(spec) => {
+                let rolls = |now: &Arc<AppSpec>| now.change_to(spec) == Change::Roll;
+                spec.listen.iter().all(|listen| listen.at != *at)
+                    && self.supervisor.spec(app).is_some_and(rolls)
+            }
+        };
+        let places = self.hands.listeners.places();
+        let given_up = places.filter(|(app, at)| !stays(app) && gives_up(app, at));
+        given_up.map(|(app, at)| (app.clone(), at.clone())).collect()
     }
 
     /// What a running daemon cannot change about itself.
@@ -138,6 +131,7 @@ impl Shell {
             (now.control.socket != next.control.socket, "control.socket"),
             (now.control.ownership != next.control.ownership, "control"),
             (now.metrics != next.metrics, "metrics.listen"),
+            (now.revisions.directory != next.revisions.directory, "revisions.directory"),
         ];
         let changed = fixed.into_iter().filter(|(changed, _)| *changed);
         let tell = |path| {
@@ -146,7 +140,19 @@ impl Shell {
         changed.map(|(_, path)| tell(path)).collect()
     }
 
-    fn take_over(&mut self, ready: Ready) {
+    /// Remembers what came of a configuration once that is known.
+    pub(super) fn settle(&mut self, operation: &OperationView) {
+        let outcome = match operation.state {
+            OperationState::Running => return,
+            OperationState::Done => Outcome::Done,
+            OperationState::Failed => Outcome::Failed(operation.reason.clone().unwrap_or_default()),
+        };
+        if let Some((_, revision)) = self.settling.take_if(|(id, _)| *id == operation.id) {
+            self.archive.settle(revision, outcome);
+        }
+    }
+
+    fn take_over(&mut self, ready: Ready, revision: u64) {
         let Ready { loaded, prepared, unprepared } = ready;
         for opened in prepared {
             self.hands.listeners.install(opened);
@@ -158,6 +164,7 @@ impl Shell {
         }
         self.site = Some(loaded.site);
         let operation = self.next_operation();
+        self.settling = Some((operation, revision));
         self.turn(Event::Apply { apps, unprepared, operation }, self.shared.clock.now());
         self.write_down_site();
     }
@@ -165,11 +172,11 @@ impl Shell {
 
 /// A site with all that it needs at hand.
 #[derive(Debug)]
-struct Ready {
-    loaded: Loaded,
+pub(super) struct Ready {
+    pub(super) loaded: Loaded,
     prepared: Vec<Prepared>,
     /// The apps that are left out, and why.
-    unprepared: BTreeMap<AppName, String>,
+    pub(super) unprepared: BTreeMap<AppName, String>,
 }
 
 impl Ready {
@@ -185,10 +192,11 @@ impl Ready {
         &mut self,
         listeners: &Listeners,
         wanted: impl Fn(&AppName) -> bool,
+        given_up: &GivenUp,
     ) -> Vec<(AppName, ConfigProblem)> {
         let mut problems = Vec::new();
         for (app, spec) in self.loaded.site.apps.iter().filter(|(app, _)| wanted(app)) {
-            match listeners.prepare(spec) {
+            match listeners.prepare(spec, given_up) {
                 Ok(opened) => self.prepared.push(opened),
                 Err(error) => {
                     let path = format!("apps.{app}.listen");
@@ -204,26 +212,6 @@ impl Ready {
         self.loaded.site.apps.remove(&app);
         self.unprepared.insert(app, sentence(problems));
     }
-}
-
-fn refuse(answer: Option<Answer>, refusal: Refusal) {
-    match answer {
-        // Who asked may have gone.
-        Some(answer) => drop(answer.send(Err(refusal))),
-        None => log(&refusal),
-    }
-}
-
-/// A refusal that nobody waits for: the configuration was asked for by a signal.
-fn log(refusal: &Refusal) {
-    if let Refusal::InvalidConfig(problems) = refusal {
-        for ConfigProblem { place, path, message, hint, .. } in problems {
-            let place = place.as_ref().map(|at| format!("{}:{}:{}", at.file, at.line, at.column));
-            tracing::error!(place, path, message, hint, "problem in the configuration");
-        }
-    }
-    let error = refusal as &dyn std::error::Error;
-    tracing::error!(error, "configuration not taken over; nothing has changed");
 }
 
 /// Why an app cannot be prepared, in one sentence.

@@ -1,5 +1,6 @@
 //! One app as it is meant to be.
 
+use scgi_protocol::control::{Difference, Means};
 use scgi_protocol::name::AppName;
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +32,7 @@ pub struct AppSpec {
 pub enum Change {
     /// Nothing.
     None,
-    /// Other numbers for running workers: sizing, timing, restart.
+    /// Other numbers for what runs: sizing, timing, restarts, a socket's mode.
     Retune,
     /// Other workers, new before old.
     Roll,
@@ -40,15 +41,10 @@ pub enum Change {
 impl AppSpec {
     /// What it takes to get from this spec to `next`.
     pub fn change_to(&self, next: &Self) -> Change {
-        // Destructured so that a new key must be given its meaning here.
-        let Self { name: _, launch, listen, sizing, concurrency, timing, restart, roll } = self;
-        if *launch != next.launch || *listen != next.listen || *concurrency != next.concurrency {
-            return Change::Roll;
-        }
-        let tuned = *sizing != next.sizing
-            || *timing != next.timing
-            || *restart != next.restart
-            || *roll != next.roll;
-        if tuned { Change::Retune } else { Change::None }
+        let needs = |Difference { means, .. }: &Difference| match means {
+            Means::Roll | Means::Rebind => Change::Roll,
+            Means::Resize | Means::Retune => Change::Retune,
+        };
+        self.differences(next).iter().map(needs).max().unwrap_or(Change::None)
     }
 }

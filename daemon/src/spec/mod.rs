@@ -5,9 +5,11 @@
 //! programs have been looked up by the time they are spelled here.
 
 mod app;
+mod difference;
 mod launch;
 mod listen;
 mod policy;
+mod setting;
 pub(crate) mod shared;
 mod site;
 
@@ -15,4 +17,5 @@ pub use app::{AppSpec, Change};
 pub use launch::{Identity, Launch, Limit, Resource};
 pub use listen::{ListenAt, ListenSpec, Ownership};
 pub use policy::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};
-pub use site::{ControlSpec, MetricsSpec, Site, Who};
+pub use setting::Setting;
+pub use site::{ControlSpec, MetricsSpec, RevisionsSpec, Site, Who};

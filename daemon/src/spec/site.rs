@@ -17,6 +17,8 @@ pub struct Site {
     pub control: ControlSpec,
     /// Where Prometheus finds the metrics; `None` if nowhere.
     pub metrics: Option<MetricsSpec>,
+    /// Where configurations are kept that were in force.
+    pub revisions: RevisionsSpec,
     /// The apps.
     pub apps: BTreeMap<AppName, Arc<AppSpec>>,
 }
@@ -50,4 +52,24 @@ pub enum Who {
 pub struct MetricsSpec {
     /// Where it listens.
     pub listen: Address,
+}
+
+/// Where configurations are kept that were in force, and how many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionsSpec {
+    /// The folder that holds those of all daemons; `None` for the usual one.
+    pub directory: Option<PathBuf>,
+    /// How many are kept; at least 1.
+    pub keep: u16,
+}
+
+impl RevisionsSpec {
+    /// How many are kept unless the configuration says another number.
+    pub const DEFAULT_KEEP: u16 = 20;
+}
+
+impl Default for RevisionsSpec {
+    fn default() -> Self {
+        Self { directory: None, keep: Self::DEFAULT_KEEP }
+    }
 }

@@ -181,6 +181,12 @@ impl Supervisor {
         self.pools.iter().map(|(app, pool)| (app, &pool.latest.spec))
     }
 
+    /// The apps of the site: all save those that were removed and whose workers are leaving.
+    pub fn site(&self) -> BTreeMap<AppName, Arc<AppSpec>> {
+        let wanted = self.pools.iter().filter(|(_, pool)| !pool.removed);
+        wanted.map(|(app, pool)| (app.clone(), Arc::clone(&pool.latest.spec))).collect()
+    }
+
     /// How `app` shall be.
     pub fn wish(&self, app: &AppName) -> Option<Wish> {
         self.pools.get(app).map(|pool| pool.wish)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, LogLine, Timestamp};
+use super::{Event, LogLine, Origin, Timestamp};
 use crate::name::{AppName, Generation, OperationId, Seat, WorkerId};
 
 /// The daemon and all its apps.
@@ -27,6 +27,13 @@ pub struct DaemonInfo {
     pub since: Timestamp,
     /// The file it was configured from; `None` for the demo.
     pub config: Option<String>,
+    /// The revision in force.
+    #[serde(default)]
+    pub revision: Option<u64>,
+    /// Where the configuration in force came from, if not from that file; SIGHUP, `reload` and a
+    /// restart take the file.
+    #[serde(default)]
+    pub origin: Option<Origin>,
     /// It is on its way out.
     pub stopping: bool,
     /// Where its metrics are, if anywhere.

@@ -8,6 +8,10 @@
 //! | `PUT /v1/apps/{app}/workers`, body [`Scale`] | `202`, [`Operation`] |
 //! | `POST /v1/site/reload` | `202`, [`Operation`]; `422` with [`Problem::problems`] |
 //! | `POST /v1/upgrade`, body [`UpgradeRequest`] | [`Upgrade`]: what the daemon is about to become |
+//! | `POST /v1/plan?name=NAME`, body: a configuration | [`Plan`]; `422` with [`Problem::problems`] |
+//! | `POST /v1/apply?name=NAME`, body: a configuration | `202`, [`Operation`]; `422` with [`Problem::problems`] |
+//! | `GET /v1/revisions`, `GET /v1/revisions/{n}` | [`Revisions`]; the text of one, for those who may act |
+//! | `POST /v1/rollback?to=N` | `202`, [`Operation`]; `404`, `409` or `422` if that cannot be |
 //! | `POST /v1/shutdown` | `202`, [`Operation`] |
 //! | `GET /v1/operations`, `GET /v1/operations/{id}?wait=SECONDS` | a list of [`Operation`], one |
 //! | `GET /v1/events?after=ID&app=APP&limit=N` | a list of [`Event`]; as SSE if asked for `text/event-stream` |
@@ -22,6 +26,17 @@
 //! answers `202` with an [`Operation`] that ends in a verified state; `Location` says where it is,
 //! and it can be asked for at once. With `wait` the answer is held back until the operation has
 //! ended or is no longer as it was when this was asked, at most 60 seconds.
+//!
+//! # Configurations
+//!
+//! A configuration that is sent to `plan` or `apply` is YAML of at most [`CONFIG_MAX_BYTES`] bytes.
+//! Its problems call it by the `name` of the query; relative paths in it start from the folder of
+//! the daemon's own file. Without a `name` and without a body the daemon reads that file itself. A
+//! plan does all that an apply does up to the point of acting, so what it says is what would be.
+//! With the `ETag` of `GET /v1/config`, or [`Plan::tag`], as `If-Match` either of them is refused
+//! as `changed` if another configuration is in force by then. Whatever was in force is a
+//! [`Revision`]; to return to one is to apply it again, which makes another. The daemon's own file
+//! is never written: SIGHUP, `reload` and a restart take that.
 //!
 //! # Events and lines
 //!
@@ -50,11 +65,13 @@
 //! | `not-found` | 404 | 1 | nothing is at this path |
 //! | `no-such-app` | 404 | 4 | no app is called so |
 //! | `no-such-operation` | 404 | 1 | no operation has this number; only the last are remembered |
+//! | `no-such-revision` | 404 | 1 | no revision has this number; only the last are kept |
 //! | `method-not-allowed` | 405 | 1 | the path is right, the method is not |
 //! | `too-slow` | 408 | 1 | the body did not come in time |
 //! | `conflict` | 409 | 6 | another operation, [`Problem::operation`], is in the way |
 //! | `senseless` | 409 | 1 | the order makes no sense as things are, such as the reload of a stopped app |
-//! | `too-large` | 413 | 1 | the body is longer than [`BODY_MAX_BYTES`] |
+//! | `changed` | 412 | 6 | another configuration is in force than the one that `If-Match` names |
+//! | `too-large` | 413 | 1 | the body is longer than [`BODY_MAX_BYTES`], or [`CONFIG_MAX_BYTES`] |
 //! | `unprepared` | 422 | 1 | something the app needs is not to be had |
 //! | `invalid-config` | 422 | 2 | the configuration is wrong, as [`Problem::problems`] lists |
 //! | `internal` | 500 | 1 | a fault of the daemon |
@@ -64,7 +81,9 @@
 mod app;
 mod event;
 mod operation;
+mod plan;
 mod problem;
+mod revision;
 mod time;
 
 pub use app::{
@@ -73,14 +92,22 @@ pub use app::{
 };
 pub use event::{Event, Level, LogLine, Stream};
 pub use operation::{Operation, OperationState, Scale, Verb};
+pub use plan::{AppPlan, Difference, Means, Plan, PlanAction, Unprepared};
 pub use problem::{ConfigProblem, PROBLEM_MEDIA_TYPE, Place, Problem, ProblemKind};
+pub use revision::{Author, Origin, Outcome, Revision, Revisions, Unreadable};
 pub use time::Timestamp;
 
 /// Version of this API: the first segment of every path.
 pub const API_VERSION: &str = "v1";
 
-/// Longest body of a control request, in bytes.
+/// Longest body of a control request, in bytes; one that is a configuration may be longer.
 pub const BODY_MAX_BYTES: usize = 64 * 1024;
+
+/// Longest text of a configuration, in bytes, be it sent or one file.
+pub const CONFIG_MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// The media type of a configuration.
+pub const YAML_MEDIA_TYPE: &str = "application/yaml";
 
 /// How many events are remembered and listed, at most.
 pub const EVENTS_MAX: usize = 2048;

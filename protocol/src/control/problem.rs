@@ -70,6 +70,8 @@ pub enum ProblemKind {
     NoSuchApp,
     /// No operation has this number, or it is forgotten.
     NoSuchOperation,
+    /// No revision has this number, or it is not kept any more.
+    NoSuchRevision,
     /// The path is right, the method is not.
     MethodNotAllowed,
     /// The body did not come in time.
@@ -78,6 +80,8 @@ pub enum ProblemKind {
     Conflict,
     /// The order makes no sense as things are.
     Senseless,
+    /// Another configuration is in force than the one that was expected.
+    Changed,
     /// The body is too long.
     TooLarge,
     /// Something the app needs is not to be had.
@@ -94,16 +98,18 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// All of them, by HTTP status.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::Forbidden,
         Self::NotFound,
         Self::NoSuchApp,
         Self::NoSuchOperation,
+        Self::NoSuchRevision,
         Self::MethodNotAllowed,
         Self::TooSlow,
         Self::Conflict,
         Self::Senseless,
+        Self::Changed,
         Self::TooLarge,
         Self::Unprepared,
         Self::InvalidConfig,
@@ -120,10 +126,12 @@ impl ProblemKind {
             Self::NotFound => "not-found",
             Self::NoSuchApp => "no-such-app",
             Self::NoSuchOperation => "no-such-operation",
+            Self::NoSuchRevision => "no-such-revision",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::TooSlow => "too-slow",
             Self::Conflict => "conflict",
             Self::Senseless => "senseless",
+            Self::Changed => "changed",
             Self::TooLarge => "too-large",
             Self::Unprepared => "unprepared",
             Self::InvalidConfig => "invalid-config",
@@ -141,10 +149,12 @@ impl ProblemKind {
             Self::NotFound => "nothing there",
             Self::NoSuchApp => "no such app",
             Self::NoSuchOperation => "no such operation",
+            Self::NoSuchRevision => "no such revision",
             Self::MethodNotAllowed => "wrong method",
             Self::TooSlow => "request too slow",
             Self::Conflict => "in the way",
             Self::Senseless => "makes no sense as things are",
+            Self::Changed => "changed meanwhile",
             Self::TooLarge => "request too large",
             Self::Unprepared => "cannot be prepared",
             Self::InvalidConfig => "configuration refused",
@@ -159,10 +169,11 @@ impl ProblemKind {
         match self {
             Self::BadRequest => 400,
             Self::Forbidden => 403,
-            Self::NotFound | Self::NoSuchApp | Self::NoSuchOperation => 404,
+            Self::NotFound | Self::NoSuchApp | Self::NoSuchOperation | Self::NoSuchRevision => 404,
             Self::MethodNotAllowed => 405,
             Self::TooSlow => 408,
             Self::Conflict | Self::Senseless => 409,
+            Self::Changed => 412,
             Self::TooLarge => 413,
             Self::Unprepared | Self::InvalidConfig => 422,
             Self::Internal => 500,
@@ -176,9 +187,10 @@ impl ProblemKind {
             Self::BadRequest | Self::InvalidConfig => 2,
             Self::NoSuchApp => 4,
             Self::Forbidden => 5,
-            Self::Conflict => 6,
+            Self::Conflict | Self::Changed => 6,
             Self::NotFound
             | Self::NoSuchOperation
+            | Self::NoSuchRevision
             | Self::MethodNotAllowed
             | Self::TooSlow
             | Self::Senseless

@@ -166,6 +166,7 @@ fn write(directory: &Path, metrics: SocketAddr, apps: &[App]) -> io::Result<Path
     let mut text = BufWriter::new(File::create(&file)?);
     writeln!(text, "control: {{socket: {}}}", control.display())?;
     writeln!(text, "metrics: {{listen: \"{metrics}\"}}")?;
+    writeln!(text, "revisions: {{directory: {}}}", directory.join("revisions").display())?;
     writeln!(text, "defaults: {{restart: {{budget: 1000, period: 60s}}}}")?;
     writeln!(text, "apps:")?;
     for App { name, listen, workers, mark } in apps {

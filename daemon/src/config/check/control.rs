@@ -1,4 +1,4 @@
-//! How people, programs and Prometheus get at the daemon.
+//! How people, programs and Prometheus get at the daemon, and what it keeps for them.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::config::problem::Finding;
 use crate::config::raw;
 use crate::config::read::Said;
 use crate::config::scalar::{Text, Word};
-use crate::spec::{ControlSpec, ListenAt, MetricsSpec, Ownership, Who};
+use crate::spec::{ControlSpec, ListenAt, MetricsSpec, Ownership, RevisionsSpec, Who};
 
 /// Where the metrics are unless the configuration says another place.
 const METRICS: &str = "127.0.0.1:9464";
@@ -107,4 +107,18 @@ pub(super) fn metrics(
         }
     };
     Some(MetricsSpec { listen })
+}
+
+/// Where configurations are kept that were in force.
+pub(super) fn revisions(
+    said: Option<&Said<raw::Revisions>>,
+    context: &Context<'_>,
+) -> RevisionsSpec {
+    let raw = said.map(|said| &said.value);
+    let directory = raw.and_then(|raw| raw.directory.as_ref());
+    let keep = raw.and_then(|raw| raw.keep.as_ref());
+    RevisionsSpec {
+        directory: directory.map(|said| context.sources.absolute(&said.value.0, &said.at)),
+        keep: keep.map_or(RevisionsSpec::DEFAULT_KEEP, |said| said.value.to()),
+    }
 }

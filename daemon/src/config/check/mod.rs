@@ -76,6 +76,7 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
     let mut clashes = clash::Clashes::default();
     let control = control::control(written.site.control.as_ref(), &mut clashes, context);
     let metrics = control::metrics(written.site.metrics.as_ref(), &mut clashes, context);
+    let revisions = control::revisions(written.site.revisions.as_ref(), context);
     // What is wrong up to here has no app that could be left out.
     context.findings.concern_site();
     let mut apps = BTreeMap::new();
@@ -98,7 +99,7 @@ pub(super) fn site(written: &Written, context: &mut Context<'_>) -> Checked {
         one(&name, at, node, &mut clash::Clashes::default(), context);
     }
     clashes.report(&mut context.findings);
-    Checked { site: Site { control, metrics, apps }, unprepared }
+    Checked { site: Site { control, metrics, revisions, apps }, unprepared }
 }
 
 fn one(

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::super::read::Shape;
 use super::super::yaml::{self, Form, Node};
-use super::super::{init_text, load, raw, schema, show};
+use super::super::{init_text, load, load_kept, load_sent, raw, schema, show};
 use super::*;
 
 const EXAMPLE: &str = include_str!("../../../../deploy/site.example.yaml");
@@ -16,6 +16,7 @@ const EXAMPLE: &str = include_str!("../../../../deploy/site.example.yaml");
 const FULL: &str = "
 control: {socket: /run/c.sock, owner: root, group: 33, mode: \"0660\", readers: [group:33], writers: [user:deploy]}
 metrics: {listen: 127.0.0.1:9000}
+revisions: {directory: /var/lib/x, keep: 7}
 include: []
 defaults: {stop_timeout: 5s}
 apps:
@@ -341,4 +342,44 @@ proptest! {
             prop_assert!(!problems.render(Paint::Colour).is_empty());
         }
     }
+}
+
+#[test]
+fn a_configuration_that_was_kept_is_read_again_without_its_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = |name: &str, port: u16| {
+        format!("apps: {{{name}: {{run: [/bin/true], listen: '127.0.0.1:{port}', workers: 1}}}}")
+    };
+    std::fs::create_dir(folder.path().join("apps.d")).unwrap();
+    std::fs::write(folder.path().join("apps.d/b.yaml"), app("b", 2)).unwrap();
+    std::fs::write(folder.path().join("one.yaml"), app("one", 3)).unwrap();
+    let first = format!("include: ['apps.d/*.yaml', one.yaml]\n{}", app("a", 1));
+    let path = folder.path().join("scgid.yaml");
+    std::fs::write(&path, &first).unwrap();
+    let loaded = load(&path).unwrap();
+    let kept = loaded.sources.kept();
+    drop(folder);
+
+    let again = load_kept(&kept).unwrap();
+
+    assert_eq!(again.site, loaded.site);
+    assert_eq!(again.site.apps.len(), 3);
+    assert_eq!(again.sources.kept(), kept);
+    let lost = load_kept(&kept[..2]).unwrap_err();
+    assert!(lost.render(Paint::Plain).contains("one.yaml` was not kept"));
+}
+
+#[test]
+fn a_text_that_is_sent_includes_what_stands_in_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let app = "apps: {b: {run: [./b], listen: 'unix:b.sock'}}";
+    std::fs::write(folder.path().join("b.yaml"), app).unwrap();
+
+    let sent = load_sent("standard input", folder.path(), "include: b.yaml");
+    let wrong = load_sent("standard input", folder.path(), "apps: 4").unwrap_err();
+
+    let problems = &sent.unwrap().unprepared[&"b".parse().unwrap()];
+    let program = folder.path().join("./b").display().to_string().replace("/./", "/");
+    assert!(problems[0].message.contains(&program), "{problems:?}");
+    assert!(wrong.render(Paint::Plain).contains("standard input:1:"), "{wrong}");
 }

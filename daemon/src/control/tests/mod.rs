@@ -1,5 +1,6 @@
 //! The control API as its clients see it.
 
+mod change;
 mod orders;
 mod reading;
 mod refusals;

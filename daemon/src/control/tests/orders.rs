@@ -29,7 +29,7 @@ async fn every_order_reaches_the_loop_as_it_was_meant() {
     Order(App { app: AppName("blog"), what: Scale(To(4)) })
     Order(App { app: AppName("blog"), what: Scale(By(-1)) })
     Order(App { app: AppName("blog"), what: Scale(Range { min: None, max: Some(8) }) })
-    Reload
+    Apply { proposal: Proposal { source: Configured, expected: None }, by: Peer { uid: 0, pid: None } }
     Order(Shutdown)
     "#);
 }

@@ -100,7 +100,9 @@ async fn the_status_shows_every_app_and_what_is_wrong_with_it() {
       "daemon": {
         "config": "/etc/scgid/scgid.yaml",
         "metrics": "127.0.0.1:9464",
+        "origin": null,
         "pid": "…",
+        "revision": null,
         "since": "…",
         "stopping": false,
         "version": "0.1.0"

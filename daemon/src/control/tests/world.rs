@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use scgi_protocol::control::{AppState, OperationState, Problem, Seats, Stream, Verb, Wish};
+use scgi_protocol::control::{AppState, OperationState, Plan, Problem, Seats, Stream, Verb, Wish};
 use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
 use serde::de::DeserializeOwned;
 use tower::ServiceExt as _;
@@ -16,8 +16,8 @@ use super::super::*;
 use crate::journal::Written;
 use crate::shell::handle::{Question, Refusal};
 use crate::spec::{
-    AppSpec, ControlSpec, Launch, ListenAt, ListenSpec, Ownership, Restart, Roll, Sizing, Timing,
-    Who,
+    AppSpec, ControlSpec, Launch, ListenAt, ListenSpec, Ownership, Restart, RevisionsSpec, Roll,
+    Sizing, Timing, Who,
 };
 use crate::supervisor::{
     About, LifeView, Moment, OperationView, PoolView, Role, TroubleView, WorkerView,
@@ -28,6 +28,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The configuration as it was written.
 pub(super) const TEXT: &str = "apps: {blog: {env: {PASSWORD: hunter2}}}\n";
+
+/// Its tag.
+pub(super) const TAG: &str = "\"0123456789abcdef\"";
 
 pub(super) struct World {
     pub(super) state: ControlState,
@@ -80,6 +83,8 @@ impl World {
     pub(super) fn new() -> Self {
         let (handle, mut questions) = Handle::new();
         let (facts, facts_seen) = watch::channel(Arc::new(facts(&[], &[])));
+        // A folder that cannot be: nothing is kept.
+        let revisions = RevisionsSpec { directory: Some("/dev/null".into()), keep: 1 };
         let state = ControlState {
             handle,
             board: Board::default(),
@@ -89,6 +94,7 @@ impl World {
             clock: Clock::start(),
             facts: facts_seen,
             handed_over: Arc::default(),
+            archive: Archive::open(&revisions, "/run/scgid/control.sock".as_ref()),
         };
         state.board.post_pool(&name("blog"), Some(blog()));
         state.board.post_pool(&name("shop"), Some(shop()));
@@ -96,11 +102,20 @@ impl World {
         let (log, refuse) = (Arc::clone(&asked), Arc::clone(&refusals));
         tokio::spawn(async move {
             let mut id = OperationId(0);
-            while let Some(Question { ask, answer }) = questions.recv().await {
-                log.lock().unwrap().push(format!("{ask:?}"));
-                id = id.next();
+            while let Some(question) = questions.recv().await {
                 let refusal = refuse.lock().unwrap().pop();
-                answer.send(refusal.map_or(Ok(id), Err)).unwrap();
+                match question {
+                    Question::Do(ask, answer) => {
+                        log.lock().unwrap().push(format!("{ask:?}"));
+                        id = id.next();
+                        answer.send(refusal.map_or(Ok(id), Err)).unwrap();
+                    }
+                    Question::Plan(proposal, answer) => {
+                        log.lock().unwrap().push(format!("{proposal:?}"));
+                        answer.send(refusal.map_or_else(|| Ok(Plan::default()), Err)).unwrap();
+                    }
+                    Question::Upgrade(order, _) => panic!("nobody asks for {order:?} here"),
+                }
             }
         });
         let (close, closing) = watch::channel(false);
@@ -182,6 +197,8 @@ fn facts(readers: &[Who], writers: &[Who]) -> SiteFacts {
     SiteFacts {
         config: Some("/etc/scgid/scgid.yaml".into()),
         text: TEXT.into(),
+        tag: TAG.into(),
+        origin: None,
         metrics: Some("127.0.0.1:9464".into()),
         door: Door::new(33, &spec),
     }

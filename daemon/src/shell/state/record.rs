@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use scgi_protocol::control::Origin;
 use scgi_protocol::name::{AppName, OperationId, WorkerId};
 use scgi_protocol::page::Report;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::disk::LoadError;
 use crate::metrics::Tally;
 use crate::scoreboard::Score;
-use crate::spec::{AppSpec, ControlSpec, ListenSpec, MetricsSpec, Site};
+use crate::spec::{AppSpec, ControlSpec, ListenSpec, MetricsSpec, RevisionsSpec, Site};
 use crate::supervisor::{Memory, Pid, Pool};
 
 /// The version of the form. One that cannot be read by an older daemon has another number.
@@ -38,6 +39,15 @@ pub struct SiteRecord {
     pub notify_socket: PathBuf,
     /// The configuration as it was written.
     pub text: String,
+    /// Where it came from, if not from the daemon's own file.
+    #[serde(default)]
+    pub origin: Option<Origin>,
+    /// Its number among the configurations that were in force.
+    #[serde(default)]
+    pub revision: Option<u64>,
+    /// Where those are kept.
+    #[serde(default)]
+    pub revisions: RevisionsSpec,
     /// How people talk to the daemon.
     pub control: ControlSpec,
     /// Where the metrics are.
@@ -164,7 +174,7 @@ pub struct Left {
 impl Left {
     /// The site that was in force, without its apps: what the daemon itself needs of it.
     pub fn site_alone(&self) -> Site {
-        let (control, metrics) = (self.site.control.clone(), self.site.metrics.clone());
-        Site { control, metrics, apps: BTreeMap::new() }
+        let SiteRecord { control, metrics, revisions, .. } = self.site.clone();
+        Site { control, metrics, revisions, apps: BTreeMap::new() }
     }
 }

@@ -25,10 +25,9 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 use nix::unistd::execve;
 use scgi_protocol::control::Upgrade;
 use scgi_protocol::inherit;
-use tokio::sync::oneshot;
 
 use super::Shell;
-use super::handle::Refusal;
+use super::handle::{Answer, Refusal};
 use super::perform::Kind;
 use super::state::record::{AppRecord, Left};
 use crate::words::in_words;
@@ -42,9 +41,6 @@ pub const OPTION: &str = "--take-over";
 
 /// How long whoever asked has to hear the answer before this program is no more.
 const FAREWELL: Duration = Duration::from_millis(50);
-
-/// Where an answer about an upgrade goes.
-pub type UpgradeAnswer = oneshot::Sender<Result<Upgrade, Refusal>>;
 
 /// What is asked for.
 #[derive(Debug, Default)]
@@ -89,7 +85,7 @@ impl Myself {
 
 impl Shell {
     /// Begins an upgrade: asks the other program first.
-    pub(super) fn upgrade(&self, order: UpgradeOrder, answer: Option<UpgradeAnswer>) {
+    pub(super) fn upgrade(&self, order: UpgradeOrder, answer: Option<Answer<Upgrade>>) {
         let prepared = self.prepare_upgrade(order.binary);
         let (path, copy) = match prepared {
             Ok(prepared) => prepared,
@@ -154,6 +150,8 @@ impl Shell {
     fn try_to_become(&mut self, path: &Path) -> io::Result<std::convert::Infallible> {
         let apps: Vec<_> = self.supervisor.specs().map(|(app, _)| app.clone()).collect();
         self.write_down(&apps);
+        // Its thread goes with this program.
+        self.archive.close();
         let baggage = self.baggage()?;
         let sealed = baggage.seal()?;
         let mut kept = baggage.numbers();
@@ -225,7 +223,7 @@ impl Shell {
     }
 }
 
-fn answer_upgrade(answer: Option<UpgradeAnswer>, outcome: Result<Upgrade, Refusal>) {
+fn answer_upgrade(answer: Option<Answer<Upgrade>>, outcome: Result<Upgrade, Refusal>) {
     match (answer, outcome) {
         // Who asked may have gone.
         (Some(answer), outcome) => drop(answer.send(outcome)),
