@@ -77,6 +77,7 @@ impl Shell {
         if let Some(other) = self.supervisor.applying() {
             return refuse(answer, Refusal::Conflict(other));
         }
+        self.shared.board.post_read_begun();
         let reader = self.reader.clone();
         tokio::task::spawn_blocking(move || {
             let loaded = config::load(&path);
@@ -102,6 +103,7 @@ impl Shell {
                 answer.map(|answer| answer.send(Ok(self.last_operation)));
             }
         }
+        self.shared.board.post_read_ended();
     }
 
     /// Opens what a site needs beside what is open. Stopped apps keep their listeners closed.
