@@ -64,12 +64,16 @@ fn troubles(pools: &BTreeMap<AppName, Arc<PoolView>>) -> String {
     told
 }
 
+/// What a person would want to know of an app; that somebody stopped it, too.
 fn trouble(pool: &PoolView) -> Option<String> {
     let is_well = match pool.state {
         AppState::Serving | AppState::Idle | AppState::Starting | AppState::Rolling => true,
-        AppState::Degraded | AppState::Held | AppState::Failing | AppState::Unprepared => false,
-        // Somebody wished so: told, without a cause.
-        AppState::Stopping | AppState::Stopped => false,
+        AppState::Degraded
+        | AppState::Held
+        | AppState::Failing
+        | AppState::Unprepared
+        | AppState::Stopping
+        | AppState::Stopped => false,
     };
     let cause = pool.trouble.as_ref().map(|trouble| format!(": {}", trouble.cause));
     (!is_well).then(|| format!("is {}{}", pool.state.as_str(), cause.unwrap_or_default()))

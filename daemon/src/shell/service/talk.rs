@@ -23,6 +23,13 @@ const READY_PATIENCE: Duration = Duration::from_secs(60);
 /// Least time between two lines of status.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
 
+/// How much longer a stop may take, counted from each time this is said: as long as the loop turns,
+/// the daemon knows better than its manager how long its workers may take.
+const EXTENSION: Duration = Duration::from_secs(20);
+
+/// Pause between two times that is said.
+const EXTEND_EVERY: Duration = Duration::from_secs(5);
+
 /// The longest pause, if nothing changes and no sign of life is asked for.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -76,6 +83,7 @@ pub(super) struct Talk {
     /// Pause between two signs of life.
     every: Option<Duration>,
     alive_ns: Option<u64>,
+    extended_ns: Option<u64>,
 }
 
 impl Talk {
@@ -91,6 +99,7 @@ impl Talk {
             stale: true,
             every: deadline.map(|deadline| deadline / 2),
             alive_ns: None,
+            extended_ns: None,
         }
     }
 
@@ -116,12 +125,24 @@ impl Talk {
         if told.status != self.status {
             lines.push(format!("STATUS={}", told.status));
         }
-        let is_due = self.every.is_some_and(|every| is_past(self.alive_ns, every, now_ns));
-        if is_due && seen.turns {
-            lines.push("WATCHDOG=1".to_owned());
-            told.alive_ns = Some(now_ns);
+        if seen.turns {
+            lines.extend(told.signs_of_life(now_ns));
         }
         (!lines.is_empty()).then(|| (lines.join("\n"), told))
+    }
+
+    fn signs_of_life(&mut self, now_ns: u64) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.every.is_some_and(|every| is_past(self.alive_ns, every, now_ns)) {
+            lines.push("WATCHDOG=1".to_owned());
+            self.alive_ns = Some(now_ns);
+        }
+        let is_stopping = self.phase == Phase::Stopping;
+        if is_stopping && is_past(self.extended_ns, EXTEND_EVERY, now_ns) {
+            lines.push(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION.as_micros()));
+            self.extended_ns = Some(now_ns);
+        }
+        lines
     }
 
     /// The board has changed, or what was said of it was not heard.
@@ -157,11 +178,14 @@ impl Talk {
             passed.map(|passed| pause.saturating_sub(passed)).filter(|left| !left.is_zero())
         };
         // A sign of life that is overdue waits for a loop that does not turn.
-        let alive = self.every.map(|every| left(self.alive_ns, every).unwrap_or(STATUS_EVERY));
+        let sign = |since_ns, every| left(since_ns, every).unwrap_or(STATUS_EVERY);
+        let alive = self.every.map(|every| sign(self.alive_ns, every));
+        let is_stopping = self.phase == Phase::Stopping;
+        let extended = is_stopping.then(|| sign(self.extended_ns, EXTEND_EVERY));
         let is_starting = self.phase == Phase::Starting;
         let ready = left(Some(self.began_ns), READY_PATIENCE).filter(|_| is_starting);
         let status = left(self.looked_ns, STATUS_EVERY).filter(|_| self.stale);
-        [alive, ready, status].into_iter().flatten().fold(IDLE, Duration::min)
+        [alive, extended, ready, status].into_iter().flatten().fold(IDLE, Duration::min)
     }
 }
 

@@ -165,10 +165,23 @@ fn stopping_is_the_last_word_whatever_goes_on() {
         world.board.post_read_begun();
         world.board.post_stopping();
 
-        assert_eq!(world.words(2 * SECOND), ["STOPPING=1"]);
+        assert_eq!(world.words(2 * SECOND)[0], "STOPPING=1");
         world.board.post_read_ended();
         assert_eq!(world.words(3 * SECOND), [""; 0]);
     }
+}
+
+#[test]
+fn a_stop_is_given_more_time_again_and_again_while_the_loop_turns() {
+    const MORE: &str = "EXTEND_TIMEOUT_USEC=20000000";
+    let mut world = World::starting(None);
+    world.board.post_stopping();
+
+    assert_eq!(world.words(SECOND), ["STOPPING=1", MORE]);
+    assert_eq!(world.talk.pause(SECOND), Duration::from_secs(5));
+    assert_eq!(world.words(6 * SECOND), [MORE]);
+    world.turns = false;
+    assert_eq!(world.words(30 * SECOND), [""; 0]);
 }
 
 #[test]
