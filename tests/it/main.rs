@@ -23,5 +23,6 @@ mod roll;
 mod shutdown;
 mod size;
 mod stop;
+mod systemd;
 mod tidy;
 mod upgrade;
