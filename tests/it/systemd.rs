@@ -142,6 +142,21 @@ fn a_stop_ends_all_workers() {
 }
 
 #[test]
+fn after_a_stop_amid_the_automatic_restart_workers_serve_until_the_next_start_takes_them_over() {
+    let unit = Unit::with_drop_in(unit::SITE, "RestartSec=1h");
+    let workers = unit.workers();
+    kill_for_good(&unit);
+
+    unit.must("systemctl stop scgid.service");
+
+    assert_eq!(unit.client(unit::BLOG).get("/hello").unwrap().text(), "hello\n");
+    unit.must("systemctl start scgid.service");
+    assert_eq!(unit.workers(), workers);
+    unit.must("systemctl stop scgid-shop.socket scgid.service");
+    assert_eq!(unit.workers(), [0; 0]);
+}
+
+#[test]
 fn a_stuck_worker_has_its_own_time_to_stop_whatever_systemd_would_wait() {
     let site = "
 apps:
@@ -157,6 +172,43 @@ apps:
     assert_eq!(unit.workers(), [0; 0]);
     let journal = unit.journal();
     assert!(journal.contains(&format!("pid={worker}")), "{journal}");
+}
+
+#[test]
+fn killing_the_daemon_under_load_costs_no_request_and_no_worker() {
+    const KILLS: usize = 5;
+    let unit = Unit::installed(unit::SITE);
+    let loads = [unit::BLOG, unit::SHOP].map(|socket| load(unit.client(socket)));
+    let workers = unit.workers();
+
+    for kill in 1..=KILLS {
+        let main = unit.main();
+        unit.machine.signal(main, Signal::SIGKILL);
+        eventually("another one runs", || unit.main_again().is_some_and(|again| again != main));
+        assert_eq!(unit.property("NRestarts"), kill.to_string());
+        loads.iter().for_each(|load| load.until_answered(100));
+    }
+
+    let failed = loads.map(|load| load.stop().failed);
+    assert_eq!(failed, [Vec::<String>::new(), Vec::new()]);
+    assert_eq!(unit.workers(), workers, "the very same processes");
+    eventually("all of them are known to serve", || {
+        unit.status() == "2 apps, 5 of 5 workers serving"
+    });
+    // They are not only alive: they can be replaced, and ended.
+    unit.configure(&unit::SITE.replace("ROUND: 0", "ROUND: 1"));
+    unit.must("systemctl reload scgid.service");
+    assert!(workers.iter().all(|pid| !unit.workers().contains(pid)));
+    unit.must("systemctl stop scgid-shop.socket scgid.service");
+    assert_eq!(unit.workers(), [0; 0]);
+}
+
+/// Kills the daemon of a unit that is not started again for an hour.
+fn kill_for_good(unit: &Unit) {
+    unit.machine.signal(unit.main(), Signal::SIGKILL);
+    eventually("systemd is about to start it again", || {
+        unit.property("SubState") == "auto-restart"
+    });
 }
 
 /// Asks for the same page over and over.
