@@ -157,6 +157,24 @@ fn after_a_stop_amid_the_automatic_restart_workers_serve_until_the_next_start_ta
 }
 
 #[test]
+fn a_socket_that_systemd_opened_anew_meanwhile_is_served_and_not_the_one_before() {
+    let unit = Unit::with_drop_in(unit::SITE, "RestartSec=1h");
+    let workers = unit.workers();
+    kill_for_good(&unit);
+
+    unit.must("systemctl stop scgid-shop.socket scgid.service");
+    unit.must("systemctl start scgid.service");
+
+    for socket in [unit::BLOG, unit::SHOP] {
+        assert_eq!(unit.client(socket).get("/hello").unwrap().text(), "hello\n");
+    }
+    eventually("the workers of the other app are the same, those of this one are new", || {
+        let now = unit.workers();
+        now.len() == 5 && workers.iter().filter(|pid| now.contains(pid)).count() == 3
+    });
+}
+
+#[test]
 fn a_stuck_worker_has_its_own_time_to_stop_whatever_systemd_would_wait() {
     let site = "
 apps:

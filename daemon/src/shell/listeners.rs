@@ -139,15 +139,18 @@ impl Listeners {
         Ok(Held { spec: spec.clone(), fd, mark, file: file.map(Arc::new) })
     }
 
-    /// Opens a unix socket in the place of one that workers of `app` still serve and that nobody
-    /// can give back: who connects from then on waits here.
+    /// Opens a socket in the place of one that workers of `app` still serve and that nobody can
+    /// give back: who connects from then on waits here.
     pub(super) fn replace(&mut self, app: &AppName, spec: &ListenSpec) -> Result<(), BindError> {
-        let ListenAt::Address(Address::Unix(path)) = &spec.at else {
-            return Err(BindError::Lost(spec.at.clone()));
+        let (fd, file) = match &spec.at {
+            ListenAt::Address(Address::Unix(path)) => {
+                let (fd, file) = bind_over(path, spec.ownership, spec.backlog)?;
+                (fd, Some(Arc::new(file)))
+            }
+            ListenAt::Address(Address::Tcp(_)) => return Err(BindError::Lost(spec.at.clone())),
+            ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
-        let (fd, file) = bind_over(path, spec.ownership, spec.backlog)?;
-        let (mark, file) = (SocketMark::of(&fd), Some(Arc::new(file)));
-        let held = Held { spec: spec.clone(), fd, mark, file };
+        let held = Held { spec: spec.clone(), mark: SocketMark::of(&fd), fd, file };
         self.held.entry(app.clone()).or_default().push(held);
         Ok(())
     }
@@ -183,6 +186,13 @@ impl Listeners {
         let take =
             |(name, number): (&String, &RawFd)| Some((name.clone(), inherit::take(*number).ok()?));
         Self { inherited: inherited.iter().filter_map(take).collect(), ..Self::default() }
+    }
+
+    /// Whether the service manager handed over another socket by this name: then whoever connects
+    /// comes there, and never to the one that was written down.
+    pub(super) fn is_superseded(&self, record: &ListenerRecord) -> bool {
+        let ListenAt::Systemd(name) = &record.spec.at else { return false };
+        self.inherited.get(name).is_some_and(|fd| SocketMark::of(fd) != record.socket)
     }
 
     /// Takes a socket that a daemon before this one made.
