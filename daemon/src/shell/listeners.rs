@@ -197,7 +197,11 @@ impl Listeners {
 
     /// Takes a socket that a daemon before this one made.
     pub(super) fn take_back(&mut self, app: &AppName, record: ListenerRecord, fd: OwnedFd) {
-        let ListenerRecord { spec, socket: mark, file } = record;
+        let ListenerRecord { spec, socket: mark, file, nonblocking } = record;
+        if nonblocking && let Err(error) = rustix::io::ioctl_fionbio(&fd, true) {
+            let (at, error) = (&spec.at, &error as &dyn std::error::Error);
+            tracing::warn!(%app, address = %at, error, "listener makes workers wait in accept");
+        }
         let held = self.held.entry(app.clone()).or_default();
         // The specs of one address share its file.
         let same = held.iter().find(|h| h.spec.at == spec.at).and_then(|h| h.file.clone());
@@ -214,6 +218,8 @@ impl Listeners {
             spec: held.spec.clone(),
             socket: held.mark,
             file: held.file.as_ref().map(|file| file.identity()),
+            nonblocking: rustix::fs::fcntl_getfl(&held.fd)
+                .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK)),
         };
         self.held.get(app).into_iter().flatten().map(record).collect()
     }
