@@ -104,7 +104,7 @@ fn a_reload_by_signal_is_seen_as_one_from_its_beginning_to_its_end() {
 
 #[test]
 fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again() {
-    let unit = Unit::with_drop_in(unit::SITE, "WatchdogSec=1s\nTimeoutAbortSec=1s");
+    let unit = Unit::with_drop_in(unit::SITE, "WatchdogSec=4s\nTimeoutAbortSec=1s");
     let (hung, workers) = (unit.main(), unit.workers());
 
     unit.machine.signal(hung, Signal::SIGSTOP);
@@ -118,12 +118,12 @@ fn a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again() {
 
 #[test]
 fn a_daemon_that_works_is_left_alone_by_the_watchdog() {
-    let unit = Unit::with_drop_in(unit::SITE, "WatchdogSec=1s");
+    let unit = Unit::with_drop_in(unit::SITE, "WatchdogSec=5s");
     let main = unit.main();
     let stamp = || unit.property("WatchdogTimestampMonotonic").parse::<u64>().unwrap();
     let began = stamp();
 
-    eventually("signs of life came for three times the deadline", || stamp() > began + 3_000_000);
+    eventually("signs of life came beyond the deadline", || stamp() > began + 6_000_000);
 
     assert_eq!((unit.main(), unit.property("NRestarts").as_str()), (main, "0"));
 }
@@ -154,6 +154,22 @@ fn after_a_stop_amid_the_automatic_restart_workers_serve_until_the_next_start_ta
     assert_eq!(unit.workers(), workers);
     unit.must("systemctl stop scgid-shop.socket scgid.service");
     assert_eq!(unit.workers(), [0; 0]);
+    // Systemd has made the socket it opened wait in accept again, as it does at every start.
+    assert!(!unit.journal().contains("stop_timeout"), "none had to be killed");
+}
+
+#[test]
+fn after_the_start_limit_was_hit_workers_serve_until_a_person_starts_the_unit_again() {
+    let unit = Unit::with_drop_in(unit::SITE, "[Unit]\nStartLimitBurst=1");
+    let workers = unit.workers();
+    unit.machine.signal(unit.main(), Signal::SIGKILL);
+
+    eventually("systemd gives up", || unit.property("ActiveState") == "failed");
+
+    assert_eq!(unit.client(unit::BLOG).get("/hello").unwrap().text(), "hello\n");
+    unit.must("systemctl reset-failed scgid.service");
+    unit.must("systemctl start scgid.service");
+    until_three_are_left_of(&unit, &workers);
 }
 
 #[test]
@@ -168,10 +184,7 @@ fn a_socket_that_systemd_opened_anew_meanwhile_is_served_and_not_the_one_before(
     for socket in [unit::BLOG, unit::SHOP] {
         assert_eq!(unit.client(socket).get("/hello").unwrap().text(), "hello\n");
     }
-    eventually("the workers of the other app are the same, those of this one are new", || {
-        let now = unit.workers();
-        now.len() == 5 && workers.iter().filter(|pid| now.contains(pid)).count() == 3
-    });
+    until_three_are_left_of(&unit, &workers);
 }
 
 #[test]
@@ -226,6 +239,15 @@ fn kill_for_good(unit: &Unit) {
     unit.machine.signal(unit.main(), Signal::SIGKILL);
     eventually("systemd is about to start it again", || {
         unit.property("SubState") == "auto-restart"
+    });
+}
+
+/// Waits until the workers of the app with a listener of the daemon's are the same, and those of
+/// the other one are new: systemd has closed their socket, and opened it again.
+fn until_three_are_left_of(unit: &Unit, workers: &[i32]) {
+    eventually("three workers are the same and two are new", || {
+        let now = unit.workers();
+        now.len() == 5 && workers.iter().filter(|pid| now.contains(pid)).count() == 3
     });
 }
 
