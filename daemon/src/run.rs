@@ -12,13 +12,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use scgi_protocol::address::Address;
-use scgi_protocol::control::OperationState;
-use scgi_protocol::name::OperationId;
-use scgi_protocol::notice::{Notice, Voice};
 use tokio::sync::{oneshot, watch};
 
 use crate::config::{Loaded, Problems};
@@ -33,14 +29,12 @@ use crate::shell::board::Board;
 use crate::shell::clock::Clock;
 use crate::shell::handle::Handle;
 use crate::shell::revisions::Archive;
+use crate::shell::service::Manager;
 use crate::shell::state::record::Left;
 use crate::shell::state::{Found, State, StateError};
 use crate::shell::upgrade::Baggage;
 use crate::shell::{self, Listeners, Shared, Shell, Start};
 use crate::spec::{Limit, Site};
-
-/// The longest the service manager is kept waiting for the word that the site is up.
-const READY_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What to run.
 #[derive(Debug)]
@@ -168,12 +162,14 @@ where
         let metrics = shared.metrics.clone().written_to(told);
         tokio::spawn(metrics::serve(door, metrics, shared.pulse.clone()));
     }
-    let first = origin.left().is_none().then_some(OperationId(1));
-    tokio::spawn(report_ready(shared.board.clone(), first));
     announce(&site, shell.config());
+    let (board, pulse) = (shared.board.clone(), shared.pulse.clone());
     let beside = tokio::spawn(beside(shared));
 
     origin.begin(&mut shell);
+    if let Some(manager) = Manager::from_environment() {
+        tokio::spawn(manager.tell(board, pulse));
+    }
     shell.run().await;
 
     beside.abort();
@@ -354,29 +350,4 @@ fn raise_descriptor_limit() -> Option<Limit> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).ok()?;
     Some(Limit { soft: Some(soft), hard: Some(hard) })
-}
-
-/// Tells the service manager, if there is one, that the site is up: once every app serves or is
-/// known not to, that is when the `first` operation has ended; at once if there is none.
-async fn report_ready(board: Board, first: Option<OperationId>) {
-    let Ok(name) = std::env::var("NOTIFY_SOCKET") else { return };
-    let mut changes = board.changes();
-    let is_settled = || {
-        let state = |id| board.operation(id).map(|operation| operation.state);
-        first.is_none_or(|id| state(id).is_some_and(|state| state != OperationState::Running))
-    };
-    let settled = async {
-        while !is_settled() {
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
-    };
-    // Late is better than never: an app that takes for ever must not fail the whole site.
-    let _ = tokio::time::timeout(READY_PATIENCE, settled).await;
-    let said = Voice::to(&name).and_then(|voice| voice.say(&Notice::ready()));
-    if let Err(error) = said {
-        let error = &error as &dyn std::error::Error;
-        tracing::warn!(error, "service manager not told that the site is up");
-    }
 }

@@ -76,6 +76,19 @@ impl Notice {
     }
 }
 
+/// The address of the socket `name`, the value of `NOTIFY_SOCKET`.
+///
+/// # Errors
+///
+/// If `name` is neither an absolute path nor an abstract name, or is too long for one.
+pub fn address(name: &str) -> io::Result<SocketAddr> {
+    match name.strip_prefix('@') {
+        Some(hidden) => SocketAddr::from_abstract_name(hidden),
+        None if name.starts_with('/') => SocketAddr::from_pathname(name),
+        None => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
 /// The worker's end: knows where notices go.
 #[derive(Debug)]
 pub struct Voice {
@@ -90,11 +103,7 @@ impl Voice {
     ///
     /// If `name` is neither an absolute path nor an abstract name, or no socket can be had.
     pub fn to(name: &str) -> io::Result<Self> {
-        let to = match name.strip_prefix('@') {
-            Some(hidden) => SocketAddr::from_abstract_name(hidden)?,
-            None if name.starts_with('/') => SocketAddr::from_pathname(name)?,
-            None => return Err(io::ErrorKind::InvalidInput.into()),
-        };
+        let to = address(name)?;
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(PATIENCE))?;
         Ok(Self { socket, to })

@@ -25,5 +25,6 @@ mod roll;
 mod shutdown;
 mod size;
 mod stop;
+mod systemd;
 mod tidy;
 mod upgrade;

@@ -68,6 +68,12 @@ impl Pulse {
         self.last_ns.store(now_ns, Ordering::Relaxed);
     }
 
+    /// Whether the loop turns, at `now_ns` of the same clock: it began, and was not silent for long
+    /// enough to be taken for stuck.
+    pub fn beats(&self, now_ns: u64) -> bool {
+        ail(self.silence(now_ns)).is_none()
+    }
+
     /// For how long the loop has been silent; `None` if it never turned.
     fn silence(&self, now_ns: u64) -> Option<Duration> {
         let last = self.last_ns.load(Ordering::Relaxed);

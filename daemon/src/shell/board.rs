@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use scgi_protocol::control::Verb;
 use scgi_protocol::name::{AppName, OperationId};
 use tokio::sync::watch;
 
@@ -26,6 +27,23 @@ struct Posted {
     pools: BTreeMap<AppName, Arc<PoolView>>,
     operations: BTreeMap<OperationId, Arc<OperationView>>,
     stopping: bool,
+    reads: Reads,
+}
+
+/// How often the configuration was read again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Readings that have begun.
+    pub begun: u64,
+    /// Readings that have ended: what was read was taken over, or refused.
+    pub ended: u64,
+}
+
+impl Reads {
+    /// Readings that have begun and not ended.
+    pub fn under_way(self) -> u64 {
+        self.begun.saturating_sub(self.ended)
+    }
 }
 
 impl Default for Board {
@@ -53,6 +71,19 @@ impl Board {
     /// One operation.
     pub fn operation(&self, id: OperationId) -> Option<Arc<OperationView>> {
         self.read().operations.get(&id).cloned()
+    }
+
+    /// The latest takeover of a configuration that is still under way.
+    pub fn applying(&self) -> Option<OperationId> {
+        let posted = self.read();
+        let mut latest_first = posted.operations.values().rev();
+        let applies = latest_first.find(|view| view.verb == Verb::Apply && view.ended.is_none());
+        applies.map(|view| view.id)
+    }
+
+    /// How often the configuration was read again.
+    pub fn reads(&self) -> Reads {
+        self.read().reads
     }
 
     /// The daemon is on its way out.
@@ -86,6 +117,18 @@ impl Board {
             posted.operations.remove(&id);
         }
         drop(posted);
+        self.turned();
+    }
+
+    /// Posts that the configuration is being read again.
+    pub fn post_read_begun(&self) {
+        self.write().reads.begun += 1;
+        self.turned();
+    }
+
+    /// Posts what [began](Self::post_read_begun) as ended.
+    pub fn post_read_ended(&self) {
+        self.write().reads.ended += 1;
         self.turned();
     }
 

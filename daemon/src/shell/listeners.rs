@@ -170,15 +170,18 @@ impl Listeners {
         Ok(Held { spec: spec.clone(), fd, mark, file: file.map(Arc::new) })
     }
 
-    /// Opens a unix socket in the place of one that workers of `app` still serve and that nobody
-    /// can give back: who connects from then on waits here.
+    /// Opens a socket in the place of one that workers of `app` still serve and that nobody can
+    /// give back: who connects from then on waits here.
     pub(super) fn replace(&mut self, app: &AppName, spec: &ListenSpec) -> Result<(), BindError> {
-        let ListenAt::Address(Address::Unix(path)) = &spec.at else {
-            return Err(BindError::Lost(spec.at.clone()));
+        let (fd, file) = match &spec.at {
+            ListenAt::Address(Address::Unix(path)) => {
+                let (fd, file) = bind_over(path, spec.ownership, spec.backlog)?;
+                (fd, Some(Arc::new(file)))
+            }
+            ListenAt::Address(Address::Tcp(_)) => return Err(BindError::Lost(spec.at.clone())),
+            ListenAt::Systemd(name) => (self.inherited(name)?, None),
         };
-        let (fd, file) = bind_over(path, spec.ownership, spec.backlog)?;
-        let (mark, file) = (SocketMark::of(&fd), Some(Arc::new(file)));
-        let held = Held { spec: spec.clone(), fd, mark, file };
+        let held = Held { spec: spec.clone(), mark: SocketMark::of(&fd), fd, file };
         self.held.entry(app.clone()).or_default().push(held);
         Ok(())
     }
@@ -216,9 +219,20 @@ impl Listeners {
         Self { inherited: inherited.iter().filter_map(take).collect(), ..Self::default() }
     }
 
+    /// Whether the service manager handed over another socket by this name: then whoever connects
+    /// comes there, and never to the one that was written down.
+    pub(super) fn is_superseded(&self, record: &ListenerRecord) -> bool {
+        let ListenAt::Systemd(name) = &record.spec.at else { return false };
+        self.inherited.get(name).is_some_and(|fd| SocketMark::of(fd) != record.socket)
+    }
+
     /// Takes a socket that a daemon before this one made.
     pub(super) fn take_back(&mut self, app: &AppName, record: ListenerRecord, fd: OwnedFd) {
-        let ListenerRecord { spec, socket: mark, file } = record;
+        let ListenerRecord { spec, socket: mark, file, nonblocking } = record;
+        if nonblocking && let Err(error) = rustix::io::ioctl_fionbio(&fd, true) {
+            let (at, error) = (&spec.at, &error as &dyn std::error::Error);
+            tracing::warn!(%app, address = %at, error, "listener makes workers wait in accept");
+        }
         let held = self.held.entry(app.clone()).or_default();
         // The specs of one address share its file.
         let same = held.iter().find(|h| h.spec.at == spec.at).and_then(|h| h.file.clone());
@@ -235,6 +249,8 @@ impl Listeners {
             spec: held.spec.clone(),
             socket: held.mark,
             file: held.file.as_ref().map(|file| file.identity()),
+            nonblocking: rustix::fs::fcntl_getfl(&held.fd)
+                .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK)),
         };
         self.held.get(app).into_iter().flatten().map(record).collect()
     }

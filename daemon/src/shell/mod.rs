@@ -32,6 +32,7 @@ mod propose;
 mod reap;
 pub mod reload;
 pub mod revisions;
+pub mod service;
 mod signals;
 mod spawn;
 pub mod state;
@@ -250,6 +251,7 @@ impl Shell {
 
     /// Turns until the last worker is gone after somebody asked the daemon to leave.
     pub async fn run(mut self) {
+        self.shared.pulse.beat(Clock::monotonic_ns());
         while !self.hands.exit {
             let news = self.next().await;
             let now = self.shared.clock.now();

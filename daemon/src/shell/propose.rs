@@ -33,6 +33,13 @@ pub(super) enum Purpose {
     Plan(Answer<Plan>),
 }
 
+impl Purpose {
+    /// Somebody wants another configuration in force: it did not just come with the daemon.
+    fn is_asked_for(&self) -> bool {
+        matches!(self, Self::Apply { by, .. } if *by != Author::Start)
+    }
+}
+
 /// A configuration that was read beside the loop.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -62,6 +69,9 @@ impl Shell {
         if let Err(refusal) = refused {
             return refuse(purpose, refusal);
         }
+        if purpose.is_asked_for() {
+            self.shared.board.post_read_begun();
+        }
         let (reader, archive, config) =
             (self.reader.clone(), self.archive.clone(), self.config.clone());
         tokio::task::spawn_blocking(move || {
@@ -74,6 +84,7 @@ impl Shell {
     /// Takes a configuration that was read as it was meant, or refuses it as a whole.
     pub(super) fn has_read(&mut self, read: Read) {
         let Read { read, expected, purpose } = read;
+        let asked_for = purpose.is_asked_for();
         // Much may have happened while it was read.
         let timely = self.timely(&purpose).and_then(|()| self.is_expected(expected.as_deref()));
         let ready = timely.and(read).and_then(|(loaded, origin)| {
@@ -94,6 +105,9 @@ impl Shell {
                 // Who asked may have gone.
                 answer.map(|answer| answer.send(Ok(self.last_operation)));
             }
+        }
+        if asked_for {
+            self.shared.board.post_read_ended();
         }
     }
 

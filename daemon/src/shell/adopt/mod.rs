@@ -175,7 +175,11 @@ impl<'a> Heir<'a> {
                 }
                 continue;
             }
-            match self.listener(&record, from) {
+            let had = match self.hands.listeners.is_superseded(&record) {
+                true => Err("the service manager has opened another one".to_owned()),
+                false => self.listener(&record, from),
+            };
+            match had {
                 Ok(fd) => {
                     self.outcome.listeners += 1;
                     self.hands.listeners.take_back(app, record, fd);

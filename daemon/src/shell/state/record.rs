@@ -133,6 +133,10 @@ pub struct ListenerRecord {
     pub socket: SocketMark,
     /// Device and number of the socket's file, if the daemon made one.
     pub file: Option<(u64, u64)>,
+    /// Workers of the SDK have it so that accepting never waits. A service manager that hands a
+    /// socket over makes it wait again, below workers that live on.
+    #[serde(default)]
+    pub nonblocking: bool,
 }
 
 /// How a socket is known again: the kernel gives no two the same cookie.
