@@ -366,3 +366,22 @@ fn an_apply_meanwhile_is_a_conflict_that_names_the_other() {
     assert!(said.err.contains(&format!("operation {} is under way", operation.id)), "{}", said.err);
     assert_eq!((planned.code, planned.out.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn what_an_operator_put_in_force_outlives_a_killed_daemon() {
+    let mut daemon = Site::new(SITE).serve();
+    daemon.site().write_config(&SITE.replace("one", "two"));
+    assert_eq!(daemon.scgictl("apply").code, Some(0));
+    assert_eq!(daemon.scgictl("rollback").code, Some(0));
+    let before = pids(&daemon);
+
+    daemon.kill();
+    daemon.restart();
+
+    assert_eq!((version(&daemon).as_str(), pids(&daemon)), ("one", before));
+    let listed = revisions(&daemon);
+    assert_eq!(listed.in_force, Some(3), "{listed:?}");
+    assert!(daemon.scgictl("status").out.contains("revision 3, from revision 1"));
+    assert_eq!(daemon.scgictl("reload").code, Some(0));
+    assert_eq!(version(&daemon), "two");
+}
