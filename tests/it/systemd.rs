@@ -159,6 +159,17 @@ fn after_a_stop_amid_the_automatic_restart_workers_serve_until_the_next_start_ta
 }
 
 #[test]
+fn a_stop_amid_the_automatic_restart_leaves_nothing_once_it_is_reaped() {
+    let unit = Unit::with_drop_in(unit::SITE, "RestartSec=1h");
+    kill_for_good(&unit);
+    unit.must("systemctl stop scgid-shop.socket scgid.service");
+
+    unit.must("scgid reap");
+
+    assert_eq!(unit.workers(), [0; 0]);
+}
+
+#[test]
 fn after_the_start_limit_was_hit_workers_serve_until_a_person_starts_the_unit_again() {
     let unit = Unit::with_drop_in(unit::SITE, "[Unit]\nStartLimitBurst=1");
     let workers = unit.workers();
