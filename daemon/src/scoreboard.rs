@@ -162,6 +162,16 @@ impl Scoreboard {
         (!seen.living.is_silent()).then(|| seen.look().ended)
     }
 
+    /// How many requests a living worker has ended, and how many of them badly, that is with a status
+    /// of 400 or more; `None` if it keeps no page, or is not known.
+    pub fn ends(&self, worker: WorkerId) -> Option<(u64, u64)> {
+        let mut kept = self.lock();
+        let app = kept.owners.get(&worker)?.clone();
+        let seen = kept.apps.get_mut(&app)?.living.get_mut(&worker)?;
+        let Report { ended, ends, .. } = *seen.look();
+        (!seen.living.is_silent()).then_some((ended, ends[3] + ends[4]))
+    }
+
     /// The app's living workers, by number.
     pub fn living(&self, app: &AppName) -> Vec<Living> {
         let kept = self.lock();

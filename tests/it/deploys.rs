@@ -210,7 +210,7 @@ fn run_all() -> BTreeMap<(usize, usize), Result<String, String>> {
                 loop {
                     let Some((row, pool)) = cases.lock().unwrap().next() else { return };
                     let case = || deploy(&ROWS[row], POOLS[pool].1);
-                    let outcome = std::panic::catch_unwind(case).map_err(words);
+                    let outcome = std::panic::catch_unwind(case).map_err(|panic| words(&*panic));
                     told.lock().unwrap().insert((row, pool), outcome);
                 }
             });
@@ -219,7 +219,7 @@ fn run_all() -> BTreeMap<(usize, usize), Result<String, String>> {
     told.into_inner().unwrap()
 }
 
-fn words(panic: Box<dyn std::any::Any + Send>) -> String {
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let literal = || panic.downcast_ref::<&str>().map(|&text| text.to_owned());
     panic.downcast_ref::<String>().cloned().or_else(literal).unwrap_or_default()
 }

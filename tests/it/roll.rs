@@ -178,7 +178,8 @@ fn an_old_worker_stays_until_the_new_one_has_lived_through_its_soak() {
     assert!(between >= Duration::from_millis(400), "{between:?} from {ready:?} to {gone:?}");
 }
 
-/// Rolls the app `blog` to workers of whom `/up` answers `status`, with `health` asked for.
+/// Rolls the app `blog` to workers of whom `/up` answers `status`, with `health` asked for, while
+/// others ask the old and the new for something else.
 fn roll_with_health(health: &str, status: u16) -> (Daemon, Vec<i32>, Said) {
     let roll = format!("workers: 4, env: {{UP: '200'}}, roll: {{health: {health}}}");
     let roll = format!("{roll}, restart: {{budget: 2, backoff: {{first: 10ms, max: 1h}}}}");
@@ -187,8 +188,13 @@ fn roll_with_health(health: &str, status: u16) -> (Daemon, Vec<i32>, Said) {
     let before = daemon.pids("blog");
     daemon.site().write_config(&site.replace("UP: '200'", &format!("UP: '{status}'")));
 
+    let clients = [(); 2].map(|()| load(daemon.app("blog"), Manner::Blocking, "/hello"));
+    clients.iter().for_each(|load| load.until_answered(20));
     let said = daemon.scgictl("reload");
 
+    for load in clients {
+        assert_eq!(load.stop().failed, Vec::<String>::new());
+    }
     (daemon, before, said)
 }
 

@@ -118,8 +118,11 @@ apps:
         let said = daemon.scgictl(order);
 
         let so = said.out.rsplit_once(" (").map(|(so, _took)| so);
-        // An old worker may still be on its way out.
-        let so = so.map(|so| so.trim_end_matches(", 1 leaving"));
+        // Old workers may still be on their way out.
+        let left = |so: &str| {
+            so.trim_end_matches(" leaving").rfind(", ").filter(|_| so.ends_with(" leaving"))
+        };
+        let so = so.map(|so| left(so).map_or(so, |end| &so[..end]));
         assert_eq!((said.code, so), (Some(0), Some(end)), "{order}: {said:?}");
     }
     let said = daemon.scgictl("scale blog -8 -o json");

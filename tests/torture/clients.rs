@@ -119,7 +119,7 @@ impl Share {
                         work.samples.push(Sample { began, took });
                         share.count(&mut work);
                     }
-                    Err(why) => work.fail(began, why),
+                    Err(why) => work.fail(began, &why),
                 }
             }
             work
@@ -149,7 +149,7 @@ impl Share {
                 };
                 match judge(ask(), "held\n") {
                     Ok(()) => share.count(&mut work),
-                    Err(why) => work.fail(began, why),
+                    Err(why) => work.fail(began, &why),
                 }
             }
             work
@@ -173,7 +173,7 @@ impl Work {
     }
 
     /// Counts a request that failed.
-    pub(crate) fn fail(&mut self, began: Duration, why: String) {
+    pub(crate) fn fail(&mut self, began: Duration, why: &str) {
         self.failures += 1;
         if self.words.len() < WORDS_MAX {
             let (app, at) = (self.app.name(), began.as_secs_f64());

@@ -1,6 +1,6 @@
 //! What is kept of a torture that went wrong: a folder with all that is known.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use scgi_tests::Daemon;
 
@@ -25,7 +25,7 @@ pub(crate) fn keep(daemon: &Daemon, seed: u64, breaches: &[String]) {
         ("scgid.yaml", std::fs::read_to_string(daemon.site().config()).unwrap_or_default()),
     ];
     for (name, text) in pieces {
-        write(folder.join(name), &text);
+        write(&folder.join(name), &text);
     }
     let lines: Vec<_> = log.lines().collect();
     let last = lines[lines.len().saturating_sub(LINES_SHOWN)..].join("\n");
@@ -33,8 +33,8 @@ pub(crate) fn keep(daemon: &Daemon, seed: u64, breaches: &[String]) {
     crate::talk(&format!("seed {seed}; all that is known is in {}", folder.display()));
 }
 
-fn write(path: PathBuf, text: &str) {
-    if let Err(error) = std::fs::write(&path, text) {
+fn write(path: &Path, text: &str) {
+    if let Err(error) = std::fs::write(path, text) {
         crate::talk(&format!("cannot write `{}`: {error}", path.display()));
     }
 }

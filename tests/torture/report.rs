@@ -51,7 +51,7 @@ pub(crate) fn tables(
         + rolled.iter().map(|one| one.work.answered).sum::<u64>();
     let slowest = work.iter().flat_map(|work| &work.samples).map(|sample| sample.took).max();
     let Findings { before, after, uncounted, .. } = findings;
-    told += &format!(
+    let sum = format!(
         "\n{} rolls, {requests} requests; the slowest (of those that do not mean to be slow) took {} ms; \
          {uncounted} were served by workers that ended while no daemon lived to count them. \
          The daemon: {} descriptors before, {} after; {} KiB before, {} KiB after.\n",
@@ -62,7 +62,7 @@ pub(crate) fn tables(
         before.memory_bytes / 1024,
         after.memory_bytes / 1024,
     );
-    told
+    told + &sum
 }
 
 fn blow_row(blows: &[Survived]) -> String {

@@ -138,7 +138,7 @@ impl Roller {
             std::fs::write(until, "").expect("the folder of the site can be written to");
             match judge(held.and_then(scgi_tests::Exchange::finish), "held\n") {
                 Ok(()) => self.rolled.work.answered += 1,
-                Err(why) => self.rolled.work.fail(began, why),
+                Err(why) => self.rolled.work.fail(began, &why),
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Asks new workers whether they are healthy: a GET through the app's own socket.
 //!
-//! All workers of an app accept at one socket, so that nobody can choose who answers. A worker's
-//! page tells whether it has finished a request since; until it has, more are asked at once. What
-//! comes back is read up to the end of its head, and no further.
+//! All workers of an app accept at one socket, so that nobody can choose who answers. So many are
+//! asked that the worker is among those who do, and its page tells whether it has ended a request
+//! badly meanwhile. What comes back is read up to the end of its head, and no further.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,11 +23,11 @@ use crate::scoreboard::Scoreboard;
 use crate::spec::{AppSpec, Health, ListenAt};
 use crate::words::in_words;
 
-/// How often a worker is asked for that others answer in the place of.
+/// How many rounds of requests there are: 1, 2, 4 … at once, 63 in all.
 const ROUNDS: u32 = 6;
 
-/// How long to wait before more are asked, the first time.
-const PAUSE: Duration = Duration::from_millis(5);
+/// How long to wait before the next round, the first time; then twice as long each time.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Longest head of an answer, in bytes.
 const HEAD_MAX_BYTES: usize = 64 * 1024;
@@ -63,9 +63,9 @@ impl Checkups {
         let address = app.listen.first().and_then(|at| address(&at.at, listener?));
         let head = head(app, &health.path);
         tokio::spawn(async move {
-            let served = move || scoreboard.served(worker);
+            let ends = move || scoreboard.ends(worker);
             let outcome = match address {
-                Some(address) => examine(&address, &head, &health, served).await,
+                Some(address) => examine(&address, &head, &health, ends).await,
                 None => Err("its listener has no address to ask at".to_owned()),
             };
             // The loop is gone only if the daemon is.
@@ -132,28 +132,36 @@ fn head(app: &AppSpec, uri: &str) -> Vec<u8> {
     head.encode().expect("the path was checked to be printable when it was read")
 }
 
-/// Asks until the worker has finished a request, twice as many at once each time. `served` tells
-/// how many it has; `None` if it does not say, and then every answer counts as its own. A worker
-/// that is never reached is taken to be as healthy as those who answered.
+/// Asks in rounds, twice as many at once each time. `ends` tells how many requests the worker has
+/// ended, and how many of them badly; `None` if it does not say, and then every answer counts as its
+/// own.
+///
+/// Others may answer in its place, and others may ask it. So one answer proves nothing: it is unwell
+/// if a bad answer came while it ended a request badly, or if every answer was bad. A worker that is
+/// never reached is taken to be as healthy as those who answered.
 async fn examine(
     address: &Address,
     head: &[u8],
     health: &Health,
-    served: impl Fn() -> Option<u64>,
+    ends: impl Fn() -> Option<(u64, u64)>,
 ) -> Result<(), String> {
-    let before = served();
+    let before = ends();
     for round in 0..ROUNDS {
         let asking = ask_at_once(1 << round, address, head);
         let answers = timeout(health.timeout, asking).await;
         let answers = answers.unwrap_or_else(|_| vec![Err(late(health))]);
         // The worker counts its request after its last byte.
         sleep(PAUSE * (1 << round)).await;
-        let reached = before.is_none() || served() > before;
         let good = answers.iter().any(Result::is_ok);
-        match answers.into_iter().find_map(Result::err) {
-            Some(why) if reached || !good => return Err(format!("GET {}: {why}", health.path)),
-            None if reached => return Ok(()),
-            Some(_) | None => {}
+        let Some(why) = answers.into_iter().find_map(Result::err) else {
+            match before {
+                Some(_) => continue,
+                None => return Ok(()),
+            }
+        };
+        let guilty = before.zip(ends()).is_none_or(|(before, after)| after.1 > before.1);
+        if guilty || !good {
+            return Err(format!("GET {}: {why}", health.path));
         }
     }
     Ok(())
@@ -220,7 +228,7 @@ mod tests {
     /// What one who listens at a socket answers to each who asks, and what is made of it.
     async fn examined(
         answers: impl Fn(u64) -> &'static [u8],
-        served: impl Fn(u64) -> Option<u64>,
+        ends: impl Fn(u64) -> Option<(u64, u64)>,
     ) -> Result<(), String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
@@ -243,7 +251,7 @@ mod tests {
         let address = Address::Unix(path);
         tokio::select! {
             never = serve => never,
-            outcome = examine(&address, b"x", &health, || served(asked.load(Ordering::Relaxed))) => {
+            outcome = examine(&address, b"x", &health, || ends(asked.load(Ordering::Relaxed))) => {
                 outcome
             }
         }
@@ -251,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_worker_that_answers_well_is_healthy() {
-        assert_eq!(examined(|_| GOOD, Some).await, Ok(()));
+        assert_eq!(examined(|_| GOOD, |asked| Some((asked, 0))).await, Ok(()));
         assert_eq!(examined(|_| b"Location: /in\r\n\r\n", |_| None).await, Ok(()));
     }
 
@@ -263,23 +271,37 @@ mod tests {
             (b"Status: 200", "GET /up: its answer was cut"),
             (b"silence", "GET /up: no answer within 400ms"),
         ] {
-            assert_eq!(examined(|_| answer, Some).await, Err(why.to_owned()));
+            assert_eq!(
+                examined(|_| answer, |asked| Some((asked, asked))).await,
+                Err(why.to_owned())
+            );
         }
-        let refused = examined(|_| b"what?\r\n\r\n", Some).await.unwrap_err();
+        let refused = examined(|_| b"what?\r\n\r\n", |_| None).await.unwrap_err();
         assert!(refused.contains("the line `what?`"), "{refused}");
     }
 
     #[tokio::test]
-    async fn the_answers_of_others_are_not_the_workers_own() {
-        let bad_at_last = |n| if n < 5 { GOOD } else { b"Status: 500\r\n\r\n" };
+    async fn a_bad_answer_of_another_one_is_not_the_workers_own() {
+        let one_is_bad = |n| if n == 4 { &b"Status: 500\r\n\r\n"[..] } else { GOOD };
 
-        assert!(examined(bad_at_last, |asked| Some(u64::from(asked > 5))).await.is_err());
-        assert_eq!(examined(|_| GOOD, |asked| Some(u64::from(asked > 20))).await, Ok(()));
+        assert_eq!(examined(one_is_bad, |asked| Some((asked, 0))).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_ends_a_request_badly_is_found_out_among_many_that_do_well() {
+        let one_in_twenty = |n| if n % 20 == 19 { &b"Status: 500\r\n\r\n"[..] } else { GOOD };
+
+        let outcome = examined(one_in_twenty, |asked| Some((1000 + asked, asked / 20))).await;
+
+        assert_eq!(outcome, Err("GET /up: status 500".to_owned()));
     }
 
     #[tokio::test]
     async fn a_worker_that_is_never_reached_is_as_healthy_as_the_app() {
-        assert_eq!(examined(|_| GOOD, |_| Some(0)).await, Ok(()));
+        let bad = |_| &b"Status: 500\r\n\r\n"[..];
+
+        assert_eq!(examined(|_| GOOD, |_| Some((0, 0))).await, Ok(()));
+        assert!(examined(bad, |_| Some((0, 0))).await.is_err());
     }
 
     #[tokio::test]
