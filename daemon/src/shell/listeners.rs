@@ -9,6 +9,7 @@ use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{SockaddrStorage, getsockname};
 use scgi_protocol::address::Address;
 use scgi_protocol::inherit;
@@ -249,8 +250,7 @@ impl Listeners {
             spec: held.spec.clone(),
             socket: held.mark,
             file: held.file.as_ref().map(|file| file.identity()),
-            nonblocking: rustix::fs::fcntl_getfl(&held.fd)
-                .is_ok_and(|flags| flags.contains(rustix::fs::OFlags::NONBLOCK)),
+            nonblocking: never_waits(&held.fd),
         };
         self.held.get(app).into_iter().flatten().map(record).collect()
     }
@@ -326,6 +326,12 @@ fn bound_to(socket: &OwnedFd) -> Option<Address> {
     let v4 = name.as_sockaddr_in().map(|v4| SocketAddr::from(SocketAddrV4::from(*v4)));
     let v6 = || name.as_sockaddr_in6().map(|v6| SocketAddr::from(SocketAddrV6::from(*v6)));
     v4.or_else(v6).map(Address::Tcp)
+}
+
+/// Whether accepting at a listener returns at once if nobody is there.
+fn never_waits(listener: &OwnedFd) -> bool {
+    let flags = fcntl(listener, FcntlArg::F_GETFL).map(OFlag::from_bits_retain);
+    flags.is_ok_and(|flags| flags.contains(OFlag::O_NONBLOCK))
 }
 
 #[cfg(test)]

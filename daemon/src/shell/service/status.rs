@@ -63,15 +63,8 @@ fn troubles(pools: &BTreeMap<AppName, Arc<PoolView>>) -> String {
 
 /// What a person would want to know of an app; that somebody stopped it, too.
 fn trouble(pool: &PoolView) -> Option<String> {
-    let is_well = match pool.state {
-        AppState::Serving | AppState::Idle | AppState::Starting | AppState::Rolling => true,
-        AppState::Degraded
-        | AppState::Held
-        | AppState::Failing
-        | AppState::Unprepared
-        | AppState::Stopping
-        | AppState::Stopped => false,
-    };
+    use AppState::{Idle, Rolling, Serving, Starting};
+    let is_well = matches!(pool.state, Serving | Idle | Starting | Rolling);
     let cause = pool.trouble.as_ref().map(|trouble| format!(": {}", trouble.cause));
     (!is_well).then(|| format!("is {}{}", pool.state.as_str(), cause.unwrap_or_default()))
 }
