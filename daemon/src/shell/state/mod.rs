@@ -13,7 +13,7 @@
 //! replaced whole, and only if they differ; none is synced to disk, since processes do not survive
 //! a crash of the machine either. A disk that is full or read-only is told once and stops nobody.
 //! What is read is believed only if nobody else can have written it, and only in part even then:
-//! [`super::adopt`] looks at every process before it is taken for ours.
+//! `shell::adopt` looks at every process before it is taken for ours.
 
 mod disk;
 pub mod record;
