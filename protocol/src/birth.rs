@@ -5,8 +5,9 @@
 //! fd 1, 2   pipes to the daemon's log collector
 //! fd 3..    all its listening sockets, announced as systemd does: LISTEN_FDS, LISTEN_PID,
 //!           LISTEN_FDNAMES
-//! then      its page (SCGI_PAGE_FD), then the read ends of its two log pipes, so that a dead
-//!           daemon does not kill the worker by SIGPIPE; programs leave those two alone
+//! then      the book its page is in (SCGI_PAGE_FD, SCGI_PAGE_OFFSET), then the read ends of its two
+//!           log pipes, so that a dead daemon does not kill the worker by SIGPIPE; programs leave
+//!           those two alone
 //! ```
 //!
 //! The daemon writes it with [`Birth::environment`], the worker reads it with
@@ -37,6 +38,7 @@ const GENERATION: &str = "SCGI_GENERATION";
 const MOUNT: &str = "SCGI_MOUNT";
 const CONCURRENCY: &str = "SCGI_CONCURRENCY";
 const PAGE_FD: &str = "SCGI_PAGE_FD";
+const PAGE_OFFSET: &str = "SCGI_PAGE_OFFSET";
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 const LISTEN_FDS: &str = "LISTEN_FDS";
@@ -44,7 +46,7 @@ const LISTEN_PID: &str = "LISTEN_PID";
 const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 
 /// Every variable of the contract; an app's own `env` must not set them.
-pub const VARIABLES: [&str; 12] = [
+pub const VARIABLES: [&str; 13] = [
     APP,
     SEAT,
     WORKER,
@@ -52,6 +54,7 @@ pub const VARIABLES: [&str; 12] = [
     MOUNT,
     CONCURRENCY,
     PAGE_FD,
+    PAGE_OFFSET,
     NOTIFY_SOCKET,
     WATCHDOG_USEC,
     LISTEN_FDS,
@@ -75,8 +78,10 @@ pub struct Birth {
     pub mount: Option<String>,
     /// How many requests at once the configuration lets it serve; at least 1.
     pub concurrency: u16,
-    /// Where its page is, if it has one.
+    /// The book its page is in, if it has one.
     pub page_fd: Option<RawFd>,
+    /// Where in the book its page begins, in bytes.
+    pub page_offset: u64,
     /// Where notices go.
     pub notify_socket: Option<String>,
     /// It must say `WATCHDOG=1` at least this often.
@@ -100,6 +105,7 @@ impl Birth {
         ];
         said.extend(self.mount.iter().map(|mount| (MOUNT, mount.clone())));
         said.extend(self.page_fd.iter().map(|fd| (PAGE_FD, fd.to_string())));
+        said.extend(self.page_fd.iter().map(|_| (PAGE_OFFSET, self.page_offset.to_string())));
         said.extend(self.notify_socket.iter().map(|path| (NOTIFY_SOCKET, path.clone())));
         said.extend(self.watchdog.iter().map(|d| (WATCHDOG_USEC, d.as_micros().to_string())));
         said
@@ -126,6 +132,7 @@ impl Birth {
             mount: text(MOUNT),
             concurrency: text(CONCURRENCY).and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
             page_fd: text(PAGE_FD).and_then(|fd| fd.parse().ok()),
+            page_offset: text(PAGE_OFFSET).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
             notify_socket: text(NOTIFY_SOCKET),
             watchdog: text(WATCHDOG_USEC)
                 .and_then(|usec| usec.parse().ok())
@@ -139,11 +146,13 @@ impl Birth {
 pub fn signature(
     app: &AppName,
     worker: WorkerId,
+    page_offset: u64,
     notify_socket: &str,
-) -> [(&'static str, String); 3] {
+) -> [(&'static str, String); 4] {
     [
         (APP, app.to_string()),
         (WORKER, worker.to_string()),
+        (PAGE_OFFSET, page_offset.to_string()),
         (NOTIFY_SOCKET, notify_socket.to_owned()),
     ]
 }
@@ -154,6 +163,11 @@ pub fn signature(
 /// them, which is how it is recognised.
 pub fn worker_of(block: &[u8]) -> Option<(AppName, WorkerId)> {
     Some((find(block, APP)?.parse().ok()?, find(block, WORKER)?.parse().ok()?))
+}
+
+/// Where in its book the page of a process with this environment block begins, in bytes.
+pub fn page_offset_of(block: &[u8]) -> Option<u64> {
+    find(block, PAGE_OFFSET)?.parse().ok()
 }
 
 /// Where a process with this environment block says its notices.
@@ -183,6 +197,7 @@ mod tests {
             mount: Some("/blog".into()),
             concurrency: 4,
             page_fd: Some(5),
+            page_offset: 8192,
             notify_socket: Some("/run/scgid/notify.sock".into()),
             watchdog: Some(Duration::from_secs(10)),
             listeners: vec!["unix-0".into(), "tcp-1".into()],

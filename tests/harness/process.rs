@@ -6,6 +6,8 @@ use std::process::Child;
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
+use crate::eventually;
+
 /// Sends `signal` to the process `pid`.
 pub fn signal(pid: i32, signal: Signal) {
     nix::sys::signal::kill(Pid::from_raw(pid), signal).unwrap();
@@ -14,6 +16,12 @@ pub fn signal(pid: i32, signal: Signal) {
 /// Kills the process `pid`, if it is there.
 pub fn kill(pid: i32) -> nix::Result<()> {
     nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL)
+}
+
+/// Stops the process `pid`, and waits until it stands still.
+pub fn hold(pid: i32) {
+    signal(pid, Signal::SIGSTOP);
+    eventually("it stands still", || stat(pid).is_some_and(|(state, _)| state == 'T'));
 }
 
 /// Whether `pid` is a process that has not ended; one that has, and was not yet buried, has ended.

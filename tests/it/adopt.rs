@@ -97,10 +97,19 @@ fn wishes_of_the_operator_outlive_the_daemon() {
 }
 
 #[test]
-fn a_worker_that_died_while_no_daemon_lived_is_replaced() {
+fn a_worker_that_died_while_no_daemon_lived_is_replaced_and_what_it_served_is_counted() {
     let mut daemon = site();
     let [first, second] = daemon.pids("blog")[..] else { panic!("two workers") };
+    let (told, blog) = (daemon.requests_counted("blog"), daemon.app("blog"));
     daemon.kill();
+    // The one is asked while the other is held, so that both have served unseen.
+    for held in [first, second] {
+        process::hold(held);
+        for _ in 0..7 {
+            assert_eq!(blog.get("/hello").unwrap().status, 200);
+        }
+        process::signal(held, Signal::SIGCONT);
+    }
     process::signal(first, Signal::SIGKILL);
     eventually("it has ended", || !process::is_alive(first));
 
@@ -110,6 +119,7 @@ fn a_worker_that_died_while_no_daemon_lived_is_replaced() {
     let pids = daemon.pids("blog");
     assert!(pids.contains(&second) && !pids.contains(&first), "{pids:?}");
     assert_eq!(daemon.look("blog").state, AppState::Serving);
+    assert_eq!(daemon.requests_counted("blog"), told + 14);
 }
 
 #[test]

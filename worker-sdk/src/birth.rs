@@ -108,9 +108,8 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
 fn of_worker(birth: Birth) -> Result<Found, BirthError> {
     let page_fd = birth.page_fd.map(take).transpose()?;
     let page = match (&page_fd, birth.page_fd) {
-        (Some(fd), Some(number)) => {
-            Page::open(fd).map_err(|source| BirthError::Page { number, source })?
-        }
+        (Some(fd), Some(number)) => Page::open(fd, birth.page_offset)
+            .map_err(|source| BirthError::Page { number, source })?,
         _ => Page::create().map_err(BirthError::NoPage)?.0,
     };
     Ok(Found {

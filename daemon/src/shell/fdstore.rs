@@ -42,9 +42,14 @@ pub(super) fn listener_name(mark: SocketMark) -> String {
     format!("{PREFIX}listener-{:x}", mark.cookie)
 }
 
-/// The names of a worker's page and log pipes in the store.
-pub(super) fn worker_names(worker: WorkerId) -> [String; 3] {
-    ["page", "stdout", "stderr"].map(|what| format!("{PREFIX}{what}-{worker}"))
+/// The name of an app's book in the store.
+pub(super) fn book_name(inode: u64) -> String {
+    format!("{PREFIX}book-{inode:x}")
+}
+
+/// The names of a worker's log pipes in the store.
+pub(super) fn worker_names(worker: WorkerId) -> [String; 2] {
+    ["stdout", "stderr"].map(|what| format!("{PREFIX}{what}-{worker}"))
 }
 
 impl FdStore {

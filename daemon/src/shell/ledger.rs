@@ -1,7 +1,7 @@
 //! Writes down what the daemon is about to do, before it does it.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use scgi_protocol::name::AppName;
 
@@ -82,12 +82,13 @@ fn to_store<'a>(
     let is_known = record.is_some();
     let processes = record.map(|record| record.processes.clone()).unwrap_or_default().into_iter();
     let workers = processes.filter_map(|process| {
-        let page = hands.born.get(&process.pid)?.page.as_fd();
-        let [stdout, stderr] = hands.output.pipes(process.worker)?;
-        Some(fdstore::worker_names(process.worker).into_iter().zip([page, stdout, stderr]))
+        let pipes = hands.output.pipes(process.worker)?;
+        Some(fdstore::worker_names(process.worker).into_iter().zip(pipes))
     });
     let listeners = is_known.then(|| hands.listeners.to_store(app)).into_iter().flatten();
-    listeners.chain(workers.flatten()).collect()
+    let book = hands.books.of(app).filter(|_| is_known);
+    let book = book.map(|book| (fdstore::book_name(hands.books.inode(app)), book));
+    listeners.chain(book).chain(workers.flatten()).collect()
 }
 
 /// An app as it is written down; `None` if there is none.
@@ -101,6 +102,7 @@ fn record<'a>(core: &'a Supervisor, hands: &Hands, app: &AppName) -> Option<AppR
     Some(AppRecord {
         pool,
         processes: processes.collect(),
+        book: hands.books.inode(app),
         listeners: hands.listeners.records(app),
         score,
         tally: hands.metrics.tally(app),

@@ -17,6 +17,7 @@ mod asked;
 pub mod backlog;
 pub mod bind;
 pub mod board;
+mod books;
 pub mod clock;
 mod fdstore;
 pub mod handle;
@@ -61,6 +62,7 @@ use adopt::Wanted;
 pub use adopt::end_workers;
 use backlog::Queues;
 use board::Board;
+use books::Books;
 use clock::Clock;
 use fdstore::FdStore;
 use handle::{Proposal, Question, Source};
@@ -200,6 +202,7 @@ impl Shell {
             listeners,
             wake: Wake::new()?,
             output: Output::new(shared.journal.clone(), shared.clock.clone()),
+            books: Books::default(),
             scoreboard: shared.scoreboard.clone(),
             queues: shared.queues.clone(),
             journal: shared.journal.clone(),

@@ -3,7 +3,6 @@
 //! An action's outcome is a fact, returned at once or heard of later. Nothing here decides.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,13 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::adopt::Survivor;
 use super::backlog::Queues;
+use super::books::Books;
 use super::clock::Clock;
 use super::health::Checkups;
 use super::listeners::Listeners;
 use super::output::{Output, Pipes};
 use super::reap::{self, To};
-use super::spawn::{Status, Surroundings, spawn};
+use super::spawn::{Shared, Status, Surroundings, spawn};
 use super::state::record::ProcessRecord;
 use super::strays;
 use super::wake::{Wake, is_somebody_there};
@@ -38,6 +38,7 @@ pub(super) struct Hands {
     pub(super) listeners: Listeners,
     pub(super) wake: Wake,
     pub(super) output: Output,
+    pub(super) books: Books,
     pub(super) scoreboard: Scoreboard,
     pub(super) queues: Queues,
     pub(super) journal: Journal,
@@ -61,8 +62,6 @@ pub(super) struct Process {
     pub(super) kind: Kind,
     /// How it is written down.
     pub(super) record: ProcessRecord,
-    /// The memory of its page, to be handed on.
-    pub(super) page: OwnedFd,
 }
 
 /// Whose child a process is.
@@ -185,21 +184,31 @@ impl Hands {
     }
 
     fn spawn(&mut self, order: &Spawn) -> Vec<Event> {
-        let worker = order.worker;
+        let (app, worker) = (&order.app.name, order.worker);
+        let failed = |error| vec![Event::NotSpawned { worker, error }];
+        let leaf = match self.books.give(app, worker) {
+            Ok(leaf) => leaf,
+            Err(error) => return failed(format!("cannot get a page for it: {error}")),
+        };
         let listeners = self.listeners.of(&order.app);
-        let born = match spawn(order, &listeners, &self.surroundings) {
+        let book = self.books.of(app).expect("its worker has a leaf in it");
+        let shared = Shared { listeners: &listeners, book, leaf: leaf.number };
+        let born = match spawn(order, &shared, &self.surroundings) {
             Ok(born) => born,
-            Err(error) => return vec![Event::NotSpawned { worker, error: in_words(&error) }],
+            Err(error) => {
+                self.books.erase(worker);
+                return failed(in_words(&error));
+            }
         };
         // An adopted process may have ended just now, and its number be this one's already.
         let before = self.buried(born.pid, Exit::Unknown);
         let living = Living {
             worker,
             seat: order.seat,
-            page: Arc::new(born.page),
+            page: Arc::new(leaf.page),
             concurrency: order.app.concurrency,
         };
-        self.scoreboard.seat(&order.app.name, living);
+        self.scoreboard.seat(app, living);
         let about = About {
             app: order.app.name.clone(),
             seat: order.seat,
@@ -209,7 +218,7 @@ impl Hands {
         };
         self.collect(&about, born.pipes);
         let (pid, kind) = (born.pid, Kind::Child(born.status));
-        self.born.insert(pid, Process { worker, kind, record: born.record, page: born.page_fd });
+        self.born.insert(pid, Process { worker, kind, record: born.record });
         before.into_iter().chain([Event::Spawned { worker, pid }]).collect()
     }
 
@@ -229,6 +238,7 @@ impl Hands {
                 tracing::warn!(%worker, method, uri, "request lost with its worker");
             }
         }
+        self.books.erase(worker);
         self.output.finish(worker);
     }
 

@@ -5,7 +5,7 @@
 //! descriptors' numbers:
 //!
 //! ```text
-//! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ page │ kept log ends │ order │ status
+//! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ book │ kept log ends │ order │ status
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::stat::fstat;
 use nix::unistd::{Pid as Process, pipe2};
 use scgi_protocol::birth::{self, Birth, LISTEN_FDS_START};
-use scgi_protocol::page::Page;
+use scgi_protocol::page;
 
 use super::adopt::identity;
 use super::output::Pipes;
@@ -53,10 +53,6 @@ pub(super) struct Born {
     pub(super) pid: Pid,
     /// How it is written down.
     pub(super) record: ProcessRecord,
-    /// The memory in which it writes what it is doing.
-    pub(super) page: Page,
-    /// The same, to be handed on.
-    pub(super) page_fd: OwnedFd,
     /// What it writes to its standard output and error.
     pub(super) pipes: Pipes,
     /// Where the launcher says why it failed.
@@ -72,18 +68,29 @@ pub(super) struct Surroundings {
     pub(super) nofile: Option<Limit>,
 }
 
-/// Starts a worker on `listeners`.
+/// The descriptors that workers of one app share, and what is one worker's of them.
+#[derive(Debug)]
+pub(super) struct Shared<'fd> {
+    /// The app's listeners.
+    pub(super) listeners: &'fd [BorrowedFd<'fd>],
+    /// The app's book.
+    pub(super) book: BorrowedFd<'fd>,
+    /// The worker's leaf in it.
+    pub(super) leaf: u16,
+}
+
+/// Starts a worker.
 ///
 /// # Errors
 ///
 /// [`SpawnError`]; no process has come to be.
 pub(super) fn spawn(
     spawn: &Spawn,
-    listeners: &[BorrowedFd<'_>],
+    shared: &Shared<'_>,
     surroundings: &Surroundings,
 ) -> Result<Born, SpawnError> {
+    let listeners = shared.listeners;
     let first = listeners.first().ok_or(SpawnError::NoListener)?;
-    let (page, page_fd) = Page::create().map_err(|e| SpawnError::Resource("a page", e))?;
     let [stdout, stderr, status] = [pipe()?, pipe()?, pipe()?];
 
     let mut layout = Layout::default();
@@ -94,39 +101,41 @@ pub(super) fn spawn(
     for listener in listeners {
         layout.append(listener.as_fd());
     }
-    let page_number = layout.append(page_fd.as_fd());
+    let book = layout.append(shared.book);
     layout.append(stdout.read.as_fd());
     layout.append(stderr.read.as_fd());
+    let (page_offset, notify_socket) = (page::offset(shared.leaf), &surroundings.notify_socket);
+    let birth = birth_of(spawn, listeners.len(), notify_socket);
     let order = LaunchOrder {
         launch: what(spawn, surroundings),
-        birth: birth_of(spawn, listeners.len(), page_number, &surroundings.notify_socket),
+        birth: Birth { page_fd: Some(book), page_offset, ..birth },
     };
     let order = order.to_memfd().map_err(SpawnError::Order)?;
     let order_number = layout.append(order.as_fd());
     let status_number = layout.append(status.write.as_fd());
 
     let arguments = launch::arguments(order_number, status_number);
-    let said = signature(spawn, &surroundings.notify_socket);
+    let said = signature(spawn, page_offset, notify_socket);
     let pid = layout.spawn(&arguments, &said).map_err(|e| SpawnError::Resource("a process", e))?;
     let record = ProcessRecord {
         worker: spawn.worker,
         pid,
         began: identity::began(pid).unwrap_or(0),
         listeners: u16::try_from(listeners.len()).unwrap_or(u16::MAX),
-        page: inode(&page_fd),
+        leaf: shared.leaf,
         pipes: [inode(&stdout.read), inode(&stderr.read)],
     };
     nonblocking(&stdout.read)?;
     nonblocking(&stderr.read)?;
     nonblocking(&status.read)?;
     let pipes = Pipes { stdout: stdout.read, stderr: stderr.read };
-    Ok(Born { pid, record, page, page_fd, pipes, status: Status(status.read) })
+    Ok(Born { pid, record, pipes, status: Status(status.read) })
 }
 
 /// By what the launcher is known while it is not yet the worker.
-fn signature(spawn: &Spawn, notify_socket: &Path) -> [String; 3] {
+fn signature(spawn: &Spawn, page_offset: u64, notify_socket: &Path) -> [String; 4] {
     let notify_socket = notify_socket.display().to_string();
-    let said = birth::signature(&spawn.app.name, spawn.worker, &notify_socket);
+    let said = birth::signature(&spawn.app.name, spawn.worker, page_offset, &notify_socket);
     said.map(|(name, value)| format!("{name}={value}"))
 }
 
@@ -157,7 +166,7 @@ fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
     launch
 }
 
-fn birth_of(spawn: &Spawn, listeners: usize, page_fd: RawFd, notify_socket: &Path) -> Birth {
+fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
     let AppSpec { name, listen, launch, concurrency, .. } = &*spawn.app;
     Birth {
         app: name.clone(),
@@ -166,7 +175,8 @@ fn birth_of(spawn: &Spawn, listeners: usize, page_fd: RawFd, notify_socket: &Pat
         generation: spawn.generation,
         mount: launch.mount.clone(),
         concurrency: *concurrency,
-        page_fd: Some(page_fd),
+        page_fd: None,
+        page_offset: 0,
         notify_socket: Some(notify_socket.display().to_string()),
         watchdog: None,
         listeners: listen.iter().take(listeners).map(|at| fd_name(&at.at.to_string())).collect(),

@@ -17,20 +17,22 @@ pub struct Page {
 }
 
 impl Page {
-    /// Maps the first [`BYTES`] bytes behind `fd`, shared with whoever else maps them.
-    pub(super) fn map(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        let memory = MmapOptions::new().len(BYTES).map_raw(fd.as_raw_fd())?;
+    /// Maps [`BYTES`] bytes behind `fd`, shared with whoever else maps them, from `offset` on: a
+    /// multiple of [`BYTES`], so that no memory beyond the size of a sealed memfd is reached.
+    pub(super) fn map(fd: BorrowedFd<'_>, offset: u64) -> io::Result<Self> {
+        let memory = MmapOptions::new().len(BYTES).offset(offset).map_raw(fd.as_raw_fd())?;
         Ok(Self { memory })
     }
 
     #[expect(unsafe_code, reason = "memory shared with another process is behind a pointer")]
     pub(super) fn layout(&self) -> &Layout {
         // SAFETY: `memory` is a live mapping of BYTES bytes for as long as `self` (`MmapRaw` unmaps
-        // on drop), aligned to a memory page and so for `Layout`, whose size is BYTES (asserted
-        // beside it). `Layout` is made of `AtomicU64` alone: every bit pattern is valid, and
-        // another process's writes are atomic accesses of the same memory, not races. The pages
-        // behind it exist: both ways to make a `Page` see to it that the memfd has BYTES bytes and
-        // is sealed against shrinking, in `create` before the descriptor leaves this process.
+        // on drop). It begins where a memory page does, or a multiple of BYTES after that, and is
+        // so aligned for `Layout`, whose size is BYTES (asserted beside it). `Layout` is made of
+        // `AtomicU64` alone: every bit pattern is valid, and another process's writes are atomic
+        // accesses of the same memory, not races. The memory behind it exists: the only caller of
+        // `map`, `book::map`, has seen that the memfd reaches beyond `offset` + BYTES and is sealed
+        // against shrinking. Holes punched into it read as zeros.
         unsafe { &*self.memory.as_ptr().cast::<Layout>() }
     }
 }

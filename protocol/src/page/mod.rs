@@ -1,9 +1,9 @@
 //! The page: 4 KiB of shared memory in which one worker writes what it is doing.
 //!
-//! The daemon makes it, the worker writes it, the daemon only reads. It is a sealed memfd
-//! (memfd_create(2)): nobody can change its size, so that reading it can never fail. Every word
-//! is an atomic; nothing is locked, and a worker that dies in the middle of a write leaves nothing
-//! held.
+//! The daemon makes it, the worker writes it, the daemon only reads. It is a leaf of its app's
+//! [`Book`], memory that is sealed (memfd_create(2)): nobody can change its size, so that reading
+//! can never fail. Every word is an atomic; nothing is locked, and a worker that dies in the middle
+//! of a write leaves nothing held.
 //!
 //! A worker can write anything here. Readers therefore bound every loop, clamp what they read and
 //! take no identity from it; a lie harms only the app that tells it.
@@ -11,6 +11,7 @@
 //! [`layout`] is the contract to the byte, [`report`] the numbers and how they add up, [`request`]
 //! the records of what is being served right now; `map` holds the one `unsafe` of it all.
 
+mod book;
 pub mod layout;
 mod map;
 pub mod report;
@@ -20,13 +21,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::stat::fstat;
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::ftruncate;
 
-use layout::{BYTES, Layout, MAGIC, RECORDS, VERSION};
+pub use book::{Book, LEAVES, leaf_at, offset};
+use layout::{Layout, MAGIC, RECORDS, VERSION};
 pub use map::Page;
 pub use report::Report;
 pub use request::{Phase, Serving};
@@ -37,9 +35,17 @@ pub enum PageError {
     /// The kernel refused to tell about the descriptor or to map it.
     #[error("the descriptor of the page cannot be mapped")]
     Map(#[source] io::Error),
-    /// It has another size than a page, or could lose it.
-    #[error("the descriptor of the page is not a sealed memfd of {BYTES} bytes")]
+    /// It is not memory that keeps its size.
+    #[error("the descriptor of the page is not a memfd sealed in its size")]
     NotSealed,
+    /// It does not reach so far, or a page cannot begin there.
+    #[error("no page begins at byte {offset} of the {size} bytes behind the page's descriptor")]
+    NoLeaf {
+        /// Where the page was said to begin, in bytes.
+        offset: u64,
+        /// How long it is, in bytes.
+        size: i64,
+    },
     /// It does not begin as a page does.
     #[error("the page has another layout: magic {magic:#x}, version {version}; this is {VERSION}")]
     Layout {
@@ -63,40 +69,35 @@ pub enum State {
 }
 
 impl Page {
-    /// Makes a page, and the descriptor by which a worker can have it.
+    /// Makes a page in a book of its own, and the descriptor by which a worker can have it.
     ///
     /// # Errors
     ///
     /// If the kernel has no memory or no descriptor left.
     pub fn create() -> io::Result<(Self, OwnedFd)> {
-        let fd = memfd_create("scgi-page", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)?;
-        ftruncate(&fd, i64::try_from(BYTES).expect("a page is small"))?;
-        let page = Self::map(fd.as_fd())?;
-        page.layout().magic.store(MAGIC, Relaxed);
-        page.layout().version.store(VERSION, Relaxed);
-        fcntl(&fd, FcntlArg::F_ADD_SEALS(seals()))?;
-        Ok((page, fd))
+        let book = Book::create(1)?;
+        Ok((book.blank(0)?, book.into()))
     }
 
-    /// Maps the page behind a descriptor somebody else made.
+    /// Maps the page that begins at byte `offset` of the book behind a descriptor.
     ///
     /// # Errors
     ///
-    /// [`PageError`], if it is not a page or one of another version.
-    pub fn open(fd: impl AsFd) -> Result<Self, PageError> {
-        let fd = fd.as_fd();
-        let bytes = fstat(fd).map_err(|error| PageError::Map(error.into()))?.st_size;
-        let sealed = fcntl(fd, FcntlArg::F_GET_SEALS).unwrap_or(0);
-        if usize::try_from(bytes) != Ok(BYTES) || sealed & seals().bits() != seals().bits() {
-            return Err(PageError::NotSealed);
-        }
-        let page = Self::map(fd).map_err(PageError::Map)?;
+    /// [`PageError`], if there is none, or one of another version.
+    pub fn open(fd: impl AsFd, offset: u64) -> Result<Self, PageError> {
+        let page = book::map(fd.as_fd(), offset)?;
         let magic = page.layout().magic.load(Relaxed);
         let version = page.layout().version.load(Relaxed);
         if (magic, version) != (MAGIC, VERSION) {
             return Err(PageError::Layout { magic, version });
         }
         Ok(page)
+    }
+
+    /// Makes a page of memory that nothing is written on.
+    fn inscribe(&self) {
+        self.layout().magic.store(MAGIC, Relaxed);
+        self.layout().version.store(VERSION, Relaxed);
     }
 
     /// Says what the worker is doing as a whole, and for how many requests at once it has room.
@@ -143,10 +144,6 @@ pub fn now_ns() -> u64 {
 /// The number of requests whose details a page can show at once.
 pub const RECORDS_MAX: usize = RECORDS;
 
-fn seals() -> SealFlag {
-    SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL
-}
-
 /// The layout behind a page, for this module's parts.
 fn words(page: &Page) -> &Layout {
     page.layout()
@@ -154,13 +151,16 @@ fn words(page: &Page) -> &Layout {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::memfd::{MFdFlags, memfd_create};
+    use nix::unistd::ftruncate;
+
     use super::*;
 
     #[test]
     fn a_worker_and_the_daemon_see_the_same_page() {
         let (daemon, fd) = Page::create().unwrap();
 
-        let worker = Page::open(&fd).unwrap();
+        let worker = Page::open(&fd, 0).unwrap();
         worker.set_state(State::Accepting, 3);
 
         assert_eq!(daemon.state(), State::Accepting);
@@ -169,23 +169,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_can_change_the_size_of_a_page() {
-        let (_page, fd) = Page::create().unwrap();
-
-        assert!(ftruncate(&fd, 0).is_err());
-        assert!(ftruncate(&fd, 8192).is_err());
-    }
-
-    #[test]
     fn what_is_not_a_page_is_refused() {
         let unsealed = memfd_create("x", MFdFlags::MFD_ALLOW_SEALING).unwrap();
         ftruncate(&unsealed, 4096).unwrap();
-        let strange = memfd_create("x", MFdFlags::MFD_ALLOW_SEALING).unwrap();
-        ftruncate(&strange, 4096).unwrap();
-        fcntl(&strange, FcntlArg::F_ADD_SEALS(seals())).unwrap();
+        let strange = Book::create(1).unwrap();
 
-        assert!(matches!(Page::open(&unsealed), Err(PageError::NotSealed)));
-        assert!(matches!(Page::open(&strange), Err(PageError::Layout { magic: 0, .. })));
-        assert!(Page::open(std::fs::File::open("/dev/null").unwrap()).is_err());
+        assert!(matches!(Page::open(&unsealed, 0), Err(PageError::NotSealed)));
+        assert!(matches!(Page::open(&strange, 0), Err(PageError::Layout { magic: 0, .. })));
+        assert!(Page::open(std::fs::File::open("/dev/null").unwrap(), 0).is_err());
     }
 }

@@ -57,7 +57,7 @@ fn a_worker_keeps_what_a_new_daemon_would_take_back_from_it() {
     let worker = site.worker();
 
     assert!(worker.descriptor(3).starts_with("socket:"), "{}", worker.descriptor(3));
-    assert!(worker.descriptor(5).contains("scgi-page"), "{}", worker.descriptor(5));
+    assert!(worker.descriptor(5).contains("scgi-book"), "{}", worker.descriptor(5));
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Worker {
             mount: None,
             concurrency: 1,
             page_fd: Some(5),
+            page_offset: 0,
             notify_socket: Some(path.to_str().unwrap().to_owned()),
             watchdog: None,
             listeners: vec!["first".into()],

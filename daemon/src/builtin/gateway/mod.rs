@@ -20,6 +20,7 @@ mod tally;
 use std::error::Error;
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::IntoRawFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -81,8 +82,14 @@ fn bind(address: &str) -> Result<TcpListener, GatewayError> {
 /// Where requests are counted: the page this worker was born with, or one that nobody reads.
 fn tally(birth: Option<&Birth>) -> io::Result<Tally> {
     let capacity = birth.map_or(1, |birth| birth.concurrency);
-    let page = match birth.and_then(|birth| birth.page_fd) {
-        Some(number) => Page::open(inherit::take(number)?).map_err(io::Error::other)?,
+    let page = match birth.and_then(|birth| Some((birth.page_fd?, birth.page_offset))) {
+        Some((number, offset)) => {
+            let book = inherit::take(number)?;
+            let page = Page::open(&book, offset).map_err(io::Error::other)?;
+            // Stays open to the end: the next daemon takes it from here, should this one die.
+            let _ = book.into_raw_fd();
+            page
+        }
         None => Page::create()?.0,
     };
     Ok(Tally::new(page, capacity))

@@ -19,7 +19,7 @@ use crate::supervisor::Note;
 /// Seats a worker of `blog` that writes a page.
 fn seat(world: &World, worker: u64, seat: u16) -> Page {
     let (page, fd) = Page::create().unwrap();
-    let seen = Arc::new(Page::open(&fd).unwrap());
+    let seen = Arc::new(Page::open(&fd, 0).unwrap());
     let living = Living { worker: WorkerId(worker), seat: Seat(seat), page: seen, concurrency: 1 };
     world.state.scoreboard.seat(&name("blog"), living);
     page.set_state(State::Accepting, 1);

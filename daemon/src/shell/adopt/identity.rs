@@ -4,6 +4,7 @@ use std::fs;
 
 use scgi_protocol::birth;
 use scgi_protocol::name::{AppName, WorkerId};
+use scgi_protocol::page::leaf_at;
 
 use crate::supervisor::{Exit, Pid};
 
@@ -77,6 +78,12 @@ impl Claim {
             (Some(_) | None, Some(_) | None) => Self::Other,
         }
     }
+}
+
+/// The leaf of its app's book that was given to a process, as its environment says.
+pub(super) fn leaf(pid: Pid) -> Option<u16> {
+    let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    leaf_at(birth::page_offset_of(&block)?)
 }
 
 /// A process leads a group of its own, as workers do.

@@ -1,4 +1,4 @@
-//! Takes over what a daemon left that is no more: its workers, listeners, pages and log pipes.
+//! Takes over what a daemon left that is no more: its workers, listeners, books and log pipes.
 //!
 //! ```text
 //! state ─▶ each process: same number, same birth, same claim? ─▶ survivor ─▶ its descriptors
@@ -10,6 +10,7 @@
 
 mod end;
 pub(in crate::shell) mod identity;
+mod pages;
 mod steal;
 mod survivor;
 mod sweep;
@@ -24,7 +25,7 @@ use scgi_protocol::page::{Page, State};
 use super::perform::{Hands, Kind, Process};
 use super::state::record::{AppLeft, ListenerRecord, ProcessRecord};
 use super::upgrade::Stock;
-use crate::scoreboard::{Living, Score};
+use crate::scoreboard::Living;
 use crate::spec::ListenAt;
 use crate::supervisor::{Event, Exit, Pid, Pool, Worker};
 use crate::words::in_words;
@@ -83,54 +84,67 @@ impl<'a> Heir<'a> {
 
     /// Takes one app over, as far as it can be had.
     pub(super) fn take(&mut self, app: &AppName, left: AppLeft) {
-        let AppLeft { pool, processes, listeners, score, tally } = left;
+        let AppLeft { pool, processes, book, listeners, score, tally } = left;
         let processes: BTreeMap<_, _> = processes.iter().map(|p| (p.worker, *p)).collect();
         let staff: Vec<_> = pool.staff().cloned().collect();
-        let mut found = Vec::new();
+        let (mut found, mut dead) = (Vec::new(), Vec::new());
         for worker in &staff {
-            let here = match worker.pid() {
-                Some(pid) => self.known(app, pid, (worker, processes.get(&worker.id())), &score),
-                None => self.unknown(app, &pool, worker, &listeners),
-            };
-            found.extend(here.map(|here| (worker, here)));
+            let record = processes.get(&worker.id());
+            match worker.pid() {
+                Some(pid) => match self.known(app, pid, record) {
+                    Ok(here) => found.push((worker, here)),
+                    Err(exit) => dead.push((worker, pid, exit)),
+                },
+                None => {
+                    let here = self.unknown(app, &pool, worker, &listeners);
+                    found.extend(here.map(|here| (worker, here)));
+                }
+            }
         }
         let from: Vec<_> = found.iter().map(|(_, found)| found).collect();
         self.listeners(app, &pool, listeners, &from);
-        let living = found.into_iter().map(|(worker, found)| self.seat(&pool, worker, found));
-        let living: Vec<_> = living.collect();
-        self.outcome.workers += living.len();
-        self.hands.scoreboard.resume(app, score, living);
+        self.book(app, book, &from);
+        self.outcome.workers += found.len();
+        let mut seen = Vec::new();
+        for (worker, found) in found {
+            seen.push(self.seat(&pool, worker, found));
+        }
+        for (worker, pid, exit) in dead {
+            let left = self.last_page(app, worker.id(), processes.get(&worker.id()));
+            let counted = left.as_ref().map(|page| page.report().ended);
+            let told = || score.living.get(&worker.id()).map(|report| report.ended);
+            let served = counted.or_else(told).filter(|requests| *requests > 0);
+            self.outcome.facts.push(Event::Exited { pid, exit, served, words: None });
+            // The core has it forgotten, and its numbers go to the totals as those of any dead do.
+            seen.extend(left.map(|page| living(&pool, worker, page)));
+        }
+        self.hands.scoreboard.resume(app, score, seen);
         self.hands.metrics.resume(app, tally);
         self.hands.relist(app);
     }
 
-    /// A worker whose process was written down.
+    /// A worker whose process was written down; how it ended if it is no more.
     fn known(
         &mut self,
         app: &AppName,
         pid: Pid,
-        (worker, record): (&Worker, Option<&ProcessRecord>),
-        score: &Score,
-    ) -> Option<Found> {
-        let record = record.filter(|record| record.pid == pid);
-        let survivor = record.map(|record| match self.stock.children.contains(&pid) {
+        record: Option<&ProcessRecord>,
+    ) -> Result<Found, Exit> {
+        let record = record.filter(|record| record.pid == pid).ok_or(Exit::Unknown)?;
+        let survivor = match self.stock.children.contains(&pid) {
             // Its number is its own until this process buries it.
             true => Survivor::open(pid).ok_or(Absence::Replaced),
             false => Survivor::find(record, app, &self.notify_socket),
-        });
-        let exit = match survivor {
-            Some(Ok(survivor)) => return Some((survivor, *record?)),
-            Some(Err(Absence::Ended(exit))) => exit,
-            None | Some(Err(Absence::Replaced)) => Exit::Unknown,
-            Some(Err(Absence::Doubtful(why))) => {
-                self.lose(app, &format!("{why}; it is left alone"));
-                Exit::Unknown
-            }
         };
-        let served = score.living.get(&worker.id()).map(|report| report.ended);
-        let served = served.filter(|requests| *requests > 0);
-        self.outcome.facts.push(Event::Exited { pid, exit, served, words: None });
-        None
+        match survivor {
+            Ok(survivor) => Ok((survivor, *record)),
+            Err(Absence::Ended(exit)) => Err(exit),
+            Err(Absence::Replaced) => Err(Exit::Unknown),
+            Err(Absence::Doubtful(why)) => {
+                self.lose(app, &format!("{why}; it is left alone"));
+                Err(Exit::Unknown)
+            }
+        }
     }
 
     /// A worker that was being started when the daemon ended.
@@ -217,18 +231,10 @@ impl<'a> Heir<'a> {
     }
 
     /// Takes a living worker for ours.
-    fn seat(&mut self, pool: &Pool, worker: &Worker, (survivor, record): Found) -> Living {
+    fn seat(&mut self, pool: &Pool, worker: &Worker, (survivor, mut record): Found) -> Living {
         let (spec, pid) = (pool.spec_of(worker.generation()), survivor.pid());
         let app = spec.name.clone();
-        let page = match self.stock.file(record.page) {
-            Some(fd) => steal::page_behind(fd),
-            None => steal::page(&survivor, &record),
-        };
-        let page = page.or_else(|why| {
-            self.lose(&app, &format!("the page of worker {} is lost: {why}", worker.id()));
-            Page::create().map_err(|error| error.to_string())
-        });
-        let (page, page_fd) = page.expect("there is memory for a page");
+        let page = self.page(&app, worker.id(), &mut record);
         if worker.awaits_ready() && page.state() == State::Accepting {
             self.outcome.facts.push(Event::Ready { pid });
         }
@@ -250,14 +256,8 @@ impl<'a> Heir<'a> {
             Some(status) => Kind::Child(status.into()),
             None => self.adopt(&app, worker.id(), survivor),
         };
-        let process = Process { worker: worker.id(), kind, record, page: page_fd };
-        self.hands.born.insert(pid, process);
-        Living {
-            worker: worker.id(),
-            seat: worker.seat(),
-            page: Arc::new(page),
-            concurrency: spec.concurrency,
-        }
+        self.hands.born.insert(pid, Process { worker: worker.id(), kind, record });
+        living(pool, worker, page)
     }
 
     fn adopt(&mut self, app: &AppName, worker: WorkerId, survivor: Survivor) -> Kind {
@@ -269,6 +269,15 @@ impl<'a> Heir<'a> {
 
     fn lose(&mut self, app: &AppName, what: &str) {
         self.outcome.lost.push(format!("{app}: {what}"));
+    }
+}
+
+fn living(pool: &Pool, worker: &Worker, page: Page) -> Living {
+    Living {
+        worker: worker.id(),
+        seat: worker.seat(),
+        page: Arc::new(page),
+        concurrency: pool.spec_of(worker.generation()).concurrency,
     }
 }
 

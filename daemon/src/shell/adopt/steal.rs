@@ -10,7 +10,7 @@ use nix::sys::stat::fstat;
 use scgi_protocol::address::Address;
 use scgi_protocol::birth::LISTEN_FDS_START;
 use scgi_protocol::name::WorkerId;
-use scgi_protocol::page::Page;
+use scgi_protocol::page::Book;
 
 use super::identity;
 use super::survivor::Survivor;
@@ -78,16 +78,10 @@ pub(super) fn listener(
     Err(why)
 }
 
-/// A worker's page.
-pub(super) fn page(from: &Survivor, record: &ProcessRecord) -> Result<(Page, OwnedFd), String> {
+/// The book of its app, from a worker.
+pub(super) fn book(from: &Survivor, record: &ProcessRecord, inode: u64) -> Result<Book, String> {
     let number = LISTEN_FDS_START + i32::from(record.listeners);
-    page_behind(descriptor(from, number, record.page)?)
-}
-
-/// The page behind a descriptor.
-pub(super) fn page_behind(fd: OwnedFd) -> Result<(Page, OwnedFd), String> {
-    let page = Page::open(&fd).map_err(|error| error.to_string())?;
-    Ok((page, fd))
+    descriptor(from, number, inode).map(Book::from)
 }
 
 /// Two ends of pipes, if they are for reading.
@@ -131,16 +125,24 @@ pub(super) fn reading(fd: OwnedFd) -> Result<OwnedFd, String> {
 }
 
 /// How a worker would have been written down that was started right before the daemon ended: its
-/// page is what stands where its page belongs, its pipes are those it writes to.
+/// leaf is the one its environment speaks of, its pipes are those it writes to.
 pub(super) fn discover(from: &Survivor, worker: WorkerId, listeners: u16) -> ProcessRecord {
-    let number = LISTEN_FDS_START + i32::from(listeners);
-    let inode = |fd: OwnedFd| fstat(&fd).map_or(0, |found| found.st_ino);
     ProcessRecord {
         worker,
         pid: from.pid(),
         began: identity::began(from.pid()).unwrap_or(0),
         listeners,
-        page: from.descriptor(number).map_or(0, inode),
-        pipes: [1, 2].map(|output| from.descriptor(output).map_or(0, inode)),
+        leaf: identity::leaf(from.pid()).unwrap_or(0),
+        pipes: [1, 2].map(|output| from.descriptor(output).map_or(0, |fd| inode(&fd))),
     }
+}
+
+/// What stands in a worker where its app's book belongs, if none is known yet.
+pub(super) fn book_inode(from: &Survivor, record: &ProcessRecord) -> u64 {
+    let number = LISTEN_FDS_START + i32::from(record.listeners);
+    from.descriptor(number).map_or(0, |fd| inode(&fd))
+}
+
+fn inode(fd: &OwnedFd) -> u64 {
+    fstat(fd).map_or(0, |found| found.st_ino)
 }

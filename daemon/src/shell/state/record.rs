@@ -96,6 +96,8 @@ pub struct AppRecord<P> {
     pub pool: P,
     /// Its workers' processes.
     pub processes: Vec<ProcessRecord>,
+    /// The kernel's number of the memory that holds their pages; 0 if nobody works for it.
+    pub book: u64,
     /// Its open listeners.
     pub listeners: Vec<ListenerRecord>,
     /// What its workers counted.
@@ -116,10 +118,10 @@ pub struct ProcessRecord {
     pub pid: Pid,
     /// When that began, in clock ticks since the machine did (proc_pid_stat(5), field 22).
     pub began: u64,
-    /// How many listeners it has; they stand from number 3 on, then page, stdout, stderr.
+    /// How many listeners it has; they stand from number 3 on, then the book, stdout, stderr.
     pub listeners: u16,
-    /// The kernel's number of its page's memory.
-    pub page: u64,
+    /// Its leaf in the app's book.
+    pub leaf: u16,
     /// The kernel's numbers of its log pipes.
     pub pipes: [u64; 2],
 }

@@ -37,7 +37,7 @@ pub struct Baggage {
     pub(in crate::shell) metrics: Option<RawFd>,
     /// What the service manager handed over, by name.
     pub(in crate::shell) inherited: BTreeMap<String, RawFd>,
-    /// Listeners, pages and log pipes: what each is, is written on it.
+    /// Listeners, books and log pipes: what each is, is written on it.
     pub(in crate::shell) stock: Vec<RawFd>,
     /// Where launchers say why they failed.
     pub(in crate::shell) statuses: BTreeMap<WorkerId, RawFd>,

@@ -182,8 +182,8 @@ impl Shell {
         let again = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
         let previous = self.myself.file.as_ref().map_err(again)?;
         let born = || self.hands.born.values();
-        let pages = born().map(|process| number(&process.page));
-        let mut stock: Vec<_> = pages.chain(self.hands.output.descriptors()).collect();
+        let mut stock: Vec<_> = self.hands.books.descriptors().collect();
+        stock.extend(self.hands.output.descriptors());
         stock.extend(self.hands.listeners.descriptors());
         let status = |process: &super::perform::Process| match &process.kind {
             Kind::Child(status) => Some((process.worker, number(&status.as_fd()))),
@@ -210,9 +210,10 @@ impl Shell {
     /// What would be found if this program were killed.
     fn left(&self) -> Left {
         let apps = self.supervisor.specs().filter_map(|(app, _)| {
-            let AppRecord { pool, processes, listeners, score, tally } = self.app_record(app)?;
+            let AppRecord { pool, processes, book, listeners, score, tally } =
+                self.app_record(app)?;
             let pool = pool.clone();
-            Some((app.clone(), AppRecord { pool, processes, listeners, score, tally }))
+            Some((app.clone(), AppRecord { pool, processes, book, listeners, score, tally }))
         });
         Left {
             site: self.site_record(),
