@@ -154,7 +154,7 @@ fn without_surge_a_roll_takes_one_seat_at_a_time_and_no_further_worker() {
 fn with_a_surge_of_half_a_roll_has_half_as_many_workers_more_and_never_fewer() {
     let (least, most) = extremes_with_surge("50%");
 
-    assert_eq!(least, 4);
+    assert!(least >= 4, "{least} served");
     assert!(most <= 6, "{most} at once");
 }
 
