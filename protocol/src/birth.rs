@@ -37,6 +37,7 @@ const WORKER: &str = "SCGI_WORKER";
 const GENERATION: &str = "SCGI_GENERATION";
 const MOUNT: &str = "SCGI_MOUNT";
 const CONCURRENCY: &str = "SCGI_CONCURRENCY";
+const TRIAL: &str = "SCGI_TRIAL";
 const PAGE_FD: &str = "SCGI_PAGE_FD";
 const PAGE_OFFSET: &str = "SCGI_PAGE_OFFSET";
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
@@ -46,13 +47,14 @@ const LISTEN_PID: &str = "LISTEN_PID";
 const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 
 /// Every variable of the contract; an app's own `env` must not set them.
-pub const VARIABLES: [&str; 13] = [
+pub const VARIABLES: [&str; 14] = [
     APP,
     SEAT,
     WORKER,
     GENERATION,
     MOUNT,
     CONCURRENCY,
+    TRIAL,
     PAGE_FD,
     PAGE_OFFSET,
     NOTIFY_SOCKET,
@@ -78,6 +80,9 @@ pub struct Birth {
     pub mount: Option<String>,
     /// How many requests at once the configuration lets it serve; at least 1.
     pub concurrency: u16,
+    /// Nobody knows yet whether its launch is any better than the one before, whose workers are there
+    /// as well: it does well to see to it that it is asked soon.
+    pub on_trial: bool,
     /// The book its page is in, if it has one.
     pub page_fd: Option<RawFd>,
     /// Where in the book its page begins, in bytes.
@@ -104,6 +109,7 @@ impl Birth {
             (LISTEN_FDNAMES, self.listeners.join(":")),
         ];
         said.extend(self.mount.iter().map(|mount| (MOUNT, mount.clone())));
+        said.extend(self.on_trial.then(|| (TRIAL, "1".to_owned())));
         said.extend(self.page_fd.iter().map(|fd| (PAGE_FD, fd.to_string())));
         said.extend(self.page_fd.iter().map(|_| (PAGE_OFFSET, self.page_offset.to_string())));
         said.extend(self.notify_socket.iter().map(|path| (NOTIFY_SOCKET, path.clone())));
@@ -131,6 +137,7 @@ impl Birth {
             generation: text(GENERATION)?.parse().ok()?,
             mount: text(MOUNT),
             concurrency: text(CONCURRENCY).and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
+            on_trial: text(TRIAL).is_some_and(|said| said == "1"),
             page_fd: text(PAGE_FD).and_then(|fd| fd.parse().ok()),
             page_offset: text(PAGE_OFFSET).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
             notify_socket: text(NOTIFY_SOCKET),
@@ -196,6 +203,7 @@ mod tests {
             generation: Generation(3),
             mount: Some("/blog".into()),
             concurrency: 4,
+            on_trial: true,
             page_fd: Some(5),
             page_offset: 8192,
             notify_socket: Some("/run/scgid/notify.sock".into()),

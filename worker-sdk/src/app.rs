@@ -9,6 +9,7 @@ use scgi_protocol::page::Page;
 
 use crate::birth::{self, BirthError, DEFAULT_ADDRESS};
 use crate::drain::Drain;
+use crate::gate::Line;
 use crate::limits::Limits;
 use crate::log;
 use crate::pulse::Pulse;
@@ -263,6 +264,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let concurrency = found.concurrency.and_then(NonZeroU16::new);
         let drain = if found.is_managed { Drain::of_worker() } else { Drain::of_program() };
         let post = Post {
+            line: if found.on_trial { Line::Front } else { Line::Shared },
             listeners: found.listeners,
             drain: drain.map_err(RunError::Start)?,
             pulse: Pulse::new(found.voice, found.watchdog),

@@ -42,6 +42,8 @@ pub(crate) struct Found {
     pub(crate) mount: Option<String>,
     /// How many requests at once the configuration lets it serve.
     pub(crate) concurrency: Option<u16>,
+    /// Others serve as well, and it has to show soon that it can.
+    pub(crate) on_trial: bool,
     /// Somebody watches over it and will tell it when to leave.
     pub(crate) is_managed: bool,
     /// The socket file it made, to be removed at the end.
@@ -83,6 +85,7 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
         voice,
         mount: None,
         concurrency: None,
+        on_trial: false,
         is_managed: true,
         made: None,
     };
@@ -120,6 +123,7 @@ fn of_worker(birth: Birth) -> Result<Found, BirthError> {
         watchdog: birth.watchdog,
         mount: birth.mount,
         concurrency: Some(birth.concurrency),
+        on_trial: birth.on_trial,
         is_managed: true,
         made: None,
     })

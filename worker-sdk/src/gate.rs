@@ -8,10 +8,14 @@
 //!          └─ something there ───┘   (tried after 1, 2, 4 … 64 waits)
 //! ```
 //!
-//! Waits with EPOLLEXCLUSIVE: of several idle workers the kernel wakes one, the last that went to
-//! sleep, so that surplus workers stay idle. A wake-up is eaten by whom it woke; a thread that
+//! Waits with EPOLLEXCLUSIVE: of several idle workers the kernel wakes one, the one that took its
+//! place first, so that surplus workers stay idle. A wake-up is eaten by whom it woke; a thread that
 //! leaves therefore tries every listener once more, or the connection it was woken for would sit
 //! there until the next one comes. Serves nothing.
+//!
+//! Where old workers are idle, a new one would not be woken before one of them is busy. One that
+//! has to show soon what it is worth therefore waits without EPOLLEXCLUSIVE until it has its first
+//! connection: the kernel wakes such ones first, and one of the others beside them.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -39,12 +43,22 @@ const LAST_ONES: u32 = 16;
 // The ready listeners are kept as bits of a word.
 const _: () = assert!(LISTENERS_MAX <= 64);
 
+/// Where a thread stands among those that wait for connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// In one line with the threads of all workers.
+    Shared,
+    /// Before that line, until it has a connection.
+    Front,
+}
+
 /// One thread's place before the listeners.
 pub(crate) struct Gate<'a> {
     listeners: &'a [Listener],
     drain: &'a Drain,
     pulse: &'a Pulse,
     epoll: Epoll,
+    line: Line,
     /// Listeners the last wait found ready, by bit.
     ready: u64,
     /// The listener that had a connection last.
@@ -70,18 +84,14 @@ impl<'a> Gate<'a> {
         listeners: &'a [Listener],
         drain: &'a Drain,
         pulse: &'a Pulse,
+        line: Line,
     ) -> io::Result<Self> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
-        for (at, listener) in (0..).zip(listeners) {
-            epoll.add(listener, EpollEvent::new(flags, at))?;
-        }
-        epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
         Ok(Self {
             listeners,
             drain,
             pulse,
-            epoll,
+            epoll: stand(line, listeners, drain)?,
+            line,
             ready: 0,
             last: 0,
             eagerness: Eagerness::default(),
@@ -91,6 +101,14 @@ impl<'a> Gate<'a> {
 
     /// The next connection; `None` when it is time to leave.
     pub(crate) fn next(&mut self) -> Option<OwnedFd> {
+        let next = self.take();
+        if self.line == Line::Front {
+            self.step_back();
+        }
+        next
+    }
+
+    fn take(&mut self) -> Option<OwnedFd> {
         loop {
             if self.drain.is_asked() {
                 return self.one_of_the_last();
@@ -111,6 +129,15 @@ impl<'a> Gate<'a> {
             } else {
                 self.wait();
             }
+        }
+    }
+
+    /// Takes its place in the line of all.
+    #[cold]
+    fn step_back(&mut self) {
+        // Without memory for it the place is kept: others are woken in vain, and nothing is lost.
+        if let Ok(epoll) = stand(Line::Shared, self.listeners, self.drain) {
+            (self.epoll, self.line) = (epoll, Line::Shared);
         }
     }
 
@@ -170,6 +197,20 @@ impl<'a> Gate<'a> {
     }
 }
 
+/// A place before the listeners.
+fn stand(line: Line, listeners: &[Listener], drain: &Drain) -> io::Result<Epoll> {
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let flags = match line {
+        Line::Shared => EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE,
+        Line::Front => EpollFlags::EPOLLIN,
+    };
+    for (at, listener) in (0..).zip(listeners) {
+        epoll.add(listener, EpollEvent::new(flags, at))?;
+    }
+    epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
+    Ok(epoll)
+}
+
 /// Whether to look for a connection before waiting for one: saves a system call if one is there,
 /// wastes one if not.
 #[derive(Debug, Default)]
@@ -223,6 +264,13 @@ fn epoll_timeout(longest: Duration) -> EpollTimeout {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
+    use std::thread;
+
+    use nix::unistd::gettid;
+    use scgi_protocol::address::Address;
+
     use super::*;
 
     /// How many of the looks for `requests` connections were in vain, and how many were not, if
@@ -240,6 +288,40 @@ mod tests {
             }
         }
         if full { (0, looks) } else { (looks, 0) }
+    }
+
+    /// How many of two that wait for connections are told of one, if the first sleeps and the other
+    /// one stands in `line`.
+    fn told(line: Line) -> usize {
+        let folder = tempfile::tempdir().unwrap();
+        let address = Address::Unix(folder.path().join("app.sock"));
+        let listeners = [Listener::bind(&address).unwrap()];
+        let drain = Drain::of_worker().unwrap();
+        let sleeper = stand(Line::Shared, &listeners, &drain).unwrap();
+        let other = stand(line, &listeners, &drain).unwrap();
+        let look = |place: &Epoll, for_how_long: EpollTimeout| {
+            place.wait(&mut [EpollEvent::empty(); 8], for_how_long).unwrap()
+        };
+        thread::scope(|scope| {
+            let (says, hears) = mpsc::channel();
+            let (sleeper, look) = (&sleeper, &look);
+            let first = scope.spawn(move || {
+                says.send(gettid()).unwrap();
+                look(sleeper, EpollTimeout::NONE)
+            });
+            let stat = format!("/proc/self/task/{}/stat", hears.recv().unwrap());
+            while !std::fs::read_to_string(&stat).unwrap().contains(") S ") {
+                thread::yield_now();
+            }
+            let _client = UnixStream::connect(folder.path().join("app.sock")).unwrap();
+            first.join().unwrap() + look(&other, EpollTimeout::ZERO)
+        })
+    }
+
+    #[test]
+    fn a_connection_wakes_one_of_those_in_line_and_whoever_stands_before_it() {
+        assert_eq!(told(Line::Shared), 1);
+        assert_eq!(told(Line::Front), 2);
     }
 
     #[test]

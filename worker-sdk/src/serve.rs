@@ -11,7 +11,7 @@ use scgi_protocol::page::now_ns;
 
 use crate::connection::Desk;
 use crate::drain::Drain;
-use crate::gate::Gate;
+use crate::gate::{Gate, Line};
 use crate::listener::Listener;
 use crate::pulse::Pulse;
 use crate::service::Service;
@@ -23,6 +23,7 @@ pub(crate) struct Post {
     pub(crate) drain: Drain,
     pub(crate) pulse: Pulse,
     pub(crate) threads: NonZeroU16,
+    pub(crate) line: Line,
 }
 
 /// Serves until told to leave, and what is in flight then to its end.
@@ -32,7 +33,7 @@ pub(crate) struct Post {
 /// If the threads or their descriptors cannot be had; nothing was accepted then.
 pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post) -> io::Result<()> {
     let gates = (0..post.threads.get())
-        .map(|_| Gate::open(&post.listeners, &post.drain, &post.pulse))
+        .map(|_| Gate::open(&post.listeners, &post.drain, &post.pulse, post.line))
         .collect::<io::Result<Vec<_>>>()?;
     thread::scope(|scope| {
         let mut seats = (0..).zip(gates);

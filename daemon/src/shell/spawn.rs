@@ -175,6 +175,7 @@ fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
         generation: spawn.generation,
         mount: launch.mount.clone(),
         concurrency: *concurrency,
+        on_trial: spawn.on_trial,
         page_fd: None,
         page_offset: 0,
         notify_socket: Some(notify_socket.display().to_string()),

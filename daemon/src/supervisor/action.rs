@@ -71,6 +71,8 @@ pub struct Spawn {
     pub app: Arc<AppSpec>,
     /// What it does.
     pub role: Role,
+    /// Its launch has yet to show that it is any better than the one before.
+    pub on_trial: bool,
 }
 
 /// What a worker does.

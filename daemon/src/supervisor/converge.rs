@@ -211,7 +211,9 @@ impl Pool {
         let room = self.room_to_start(generation, turn.now);
         for &seat in seats.iter().take(room) {
             let (app, role) = (Arc::clone(self.spec_of(generation)), Role::App);
-            self.spawn(Spawn { worker: *turn.next_worker, seat, generation, app, role }, turn);
+            let on_trial = self.is_on_trial() && generation == self.latest.generation;
+            let worker = *turn.next_worker;
+            self.spawn(Spawn { worker, seat, generation, app, role, on_trial }, turn);
         }
     }
 
@@ -285,7 +287,8 @@ impl Pool {
         } else if !present && self.relief_not_before <= turn.now {
             let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
             let (worker, role) = (*turn.next_worker, Role::Relief);
-            self.spawn(Spawn { worker, seat: Seat(0), generation, app, role }, turn);
+            let (seat, on_trial) = (Seat(0), false);
+            self.spawn(Spawn { worker, seat, generation, app, role, on_trial }, turn);
         }
     }
 

@@ -21,6 +21,7 @@ pub(super) struct Life {
     pub(super) seat: Seat,
     pub(super) generation: Generation,
     pub(super) role: Role,
+    pub(super) on_trial: bool,
     pub(super) spec: Arc<AppSpec>,
     pub(super) at: Moment,
     pub(super) pid: Option<Pid>,
@@ -42,6 +43,7 @@ impl Life {
             seat: worker.seat,
             generation: worker.generation,
             role: worker.role,
+            on_trial: false,
             spec,
             at: worker.since,
             pid: None,
@@ -162,7 +164,7 @@ impl World {
     }
 
     pub(super) fn spawn(&mut self, spawn: Spawn, facts: &mut VecDeque<Event>) {
-        let Spawn { worker, seat, generation, app: spec, role } = spawn;
+        let Spawn { worker, seat, generation, app: spec, role, on_trial } = spawn;
         let fate = self.fate(&spec, role);
         let spawns = fate.spawns;
         let life = Life {
@@ -170,6 +172,7 @@ impl World {
             seat,
             generation,
             role,
+            on_trial,
             spec,
             at: self.now,
             pid: None,

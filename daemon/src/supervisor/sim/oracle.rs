@@ -136,7 +136,7 @@ impl World {
     }
 
     fn check_spawn(&mut self, spawn: &Spawn) {
-        let Spawn { worker, seat, generation, app: spec, role } = spawn;
+        let Spawn { worker, seat, generation, app: spec, role, on_trial: _ } = spawn;
         let app = &spec.name;
         assert!(self.ledger.last_worker.is_none_or(|last| last < *worker), "{worker} is reused");
         self.ledger.last_worker = Some(*worker);

@@ -4,6 +4,8 @@ mod death;
 mod order;
 mod roll;
 mod size;
+mod trial;
+mod undo;
 
 use std::time::Duration;
 
