@@ -7,11 +7,12 @@ use std::io::{Read, Seek};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid};
 use scgi_protocol::birth::VARIABLES;
 use scgid::launch::{self, LaunchOrder};
@@ -50,10 +51,15 @@ fn run(order: &LaunchOrder) -> Outcome {
 }
 
 fn run_memory(memory: impl Into<OwnedFd>) -> Outcome {
+    run_alone(&memory.into(), None)
+}
+
+/// Runs the order in `memory`, which may speak of a descriptor of a `program`.
+fn run_alone(memory: &OwnedFd, program: Option<&OwnedFd>) -> Outcome {
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let memory = memory.into();
     let (mut heard, status) = std::io::pipe().unwrap();
-    let arguments = launch::arguments(inheritable(&memory), inheritable(&status));
+    let arguments = launch::arguments(inheritable(memory), inheritable(&status));
+    program.map(inheritable);
     let mut launched = Command::new(env!("CARGO_BIN_EXE_scgid"))
         .args(&arguments[1..])
         .env("SCGI_WORKER", "of another daemon")
@@ -62,7 +68,10 @@ fn run_memory(memory: impl Into<OwnedFd>) -> Outcome {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    drop((memory, status));
+    drop(status);
+    for fd in program.into_iter().chain([memory]) {
+        fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+    }
     let mut words = String::new();
     heard.read_to_string(&mut words).unwrap();
     let mut output = String::new();
@@ -70,10 +79,54 @@ fn run_memory(memory: impl Into<OwnedFd>) -> Outcome {
     Outcome { status: launched.wait().unwrap(), words, output }
 }
 
+/// A program whose file is kept open.
+struct Kept {
+    folder: tempfile::TempDir,
+    file: OwnedFd,
+}
+
+impl Kept {
+    /// A script.
+    fn script(text: &str) -> Self {
+        Self::with(|path| deploy(path, text))
+    }
+
+    /// What `deploy` puts at a path.
+    fn with(deploy: impl Fn(&Path)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app");
+        deploy(&path);
+        let file = open(&path, OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty()).unwrap();
+        Self { folder, file }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("app")
+    }
+
+    /// Runs it with one argument, by its path if that still leads to it.
+    fn run(&self, argument: &str) -> Outcome {
+        let mut order = program(&[self.path().to_str().unwrap(), argument]);
+        order.program = Some(self.file.as_raw_fd());
+        run_alone(&order.to_memfd().unwrap(), Some(&self.file))
+    }
+}
+
+/// Puts an executable file where another one may be.
+fn deploy(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    fs::write(&beside, text).unwrap();
+    fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::rename(beside, path).unwrap();
+}
+
 fn words_of(order: &LaunchOrder) -> String {
-    let outcome = run(order);
+    words_in(&run(order))
+}
+
+fn words_in(outcome: &Outcome) -> String {
     assert_eq!(outcome.status.code(), Some(111), "{}", outcome.words);
-    outcome.words
+    outcome.words.clone()
 }
 
 #[test]
@@ -276,4 +329,54 @@ fn called_by_hand_it_explains_itself() {
         assert_eq!(called.status.code(), Some(111));
         assert!(called.stderr.starts_with(b"scgid: "), "{called:?}");
     }
+}
+
+#[test]
+fn a_script_that_was_replaced_or_removed_is_run_all_the_same_if_its_file_was_kept() {
+    let replace = |path: &Path| deploy(path, "#!/bin/sh\necho new $1\n");
+
+    for then in [&replace as &dyn Fn(&Path), &|path| fs::remove_file(path).unwrap()] {
+        let kept = Kept::script("#!/bin/sh\necho old $1\n");
+        then(&kept.path());
+
+        let outcome = kept.run("argument");
+
+        assert_eq!(outcome.output, "old argument\n", "{}", outcome.words);
+    }
+}
+
+#[test]
+fn a_script_that_is_where_it_was_is_run_by_its_name_and_finds_no_descriptor() {
+    let kept = Kept::script("#!/bin/sh\necho $0; ls /proc/$$/fd | wc -l\n");
+
+    let outcome = kept.run("");
+
+    let lines: Vec<_> = outcome.output.lines().collect();
+    // Standard input, output and error, and the script as the shell opened it.
+    assert_eq!(lines, [kept.path().to_str().unwrap(), "4"], "{}", outcome.words);
+}
+
+#[test]
+fn a_program_that_was_replaced_is_run_by_the_file_that_was_kept_and_finds_no_descriptor() {
+    let kept = Kept::with(|path| {
+        fs::copy("/bin/ls", path).unwrap();
+    });
+    deploy(&kept.path(), "#!/bin/sh\necho new\n");
+
+    let outcome = kept.run("/proc/self/fd");
+
+    // The last is the folder being listed.
+    assert_eq!(outcome.output, "0\n1\n2\n3\n", "{}", outcome.words);
+}
+
+#[test]
+fn of_a_kept_file_that_cannot_be_run_the_reason_is_told() {
+    let kept = Kept::script("#!/no/such/interpreter\n");
+    deploy(&kept.path(), "#!/bin/sh\n");
+
+    let words = words_in(&kept.run(""));
+
+    let path = kept.path().display().to_string();
+    let reason = "its interpreter `/no/such/interpreter` does not exist";
+    assert_eq!(words, format!("cannot run `{path}`: {reason}\n"));
 }

@@ -19,6 +19,7 @@ mod logs;
 mod metrics;
 mod nginx;
 mod plan;
+mod programs;
 mod rebind;
 mod reload;
 mod roll;

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::ffi::{CString, NulError, OsStr};
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use nix::errno::Errno;
+use nix::fcntl::{AtFlags, FcntlArg, FdFlag, fcntl};
+use nix::sys::stat::{fstat, stat};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use nix::unistd::execve;
+use nix::unistd::{execve, execveat};
 
 use super::environment::Environment;
 use crate::spec::Launch;
@@ -63,8 +66,23 @@ pub(crate) enum Why {
     Other(Errno),
 }
 
-/// Becomes the app; comes back only if that failed.
-pub(super) fn exec(launch: &Launch, environment: &Environment) -> Result<Infallible, ExecError> {
+/// Whether the program's `path` leads to another file than to the one that was `kept`, or to none.
+pub(super) fn is_elsewhere(kept: &OwnedFd, path: &Path) -> bool {
+    let Ok(kept) = fstat(kept) else { return false };
+    match stat(path) {
+        Ok(there) => (there.st_dev, there.st_ino) != (kept.st_dev, kept.st_ino),
+        // Of a path that this user may not go nobody knows where it leads.
+        Err(errno) => matches!(errno, Errno::ENOENT | Errno::ENOTDIR),
+    }
+}
+
+/// Becomes the app, by the file that was `kept` of it or else by its path; comes back only if that
+/// failed.
+pub(super) fn exec(
+    launch: &Launch,
+    kept: Option<&OwnedFd>,
+    environment: &Environment,
+) -> Result<Infallible, ExecError> {
     let program = || launch.program.clone();
     let nul = |source| ExecError::Nul { program: program(), source };
     let path = CString::new(launch.program.as_os_str().as_bytes()).map_err(nul)?;
@@ -80,8 +98,30 @@ pub(super) fn exec(launch: &Launch, environment: &Environment) -> Result<Infalli
         .collect::<Result<Vec<_>, _>>()
         .map_err(nul)?;
     default_sigpipe().map_err(|source| ExecError::Sigpipe { program: program(), source })?;
-    let Err(errno) = execve(&path, &arguments, &variables);
-    Err(ExecError::Refused { program: program(), why: reason(&launch.program, errno) })
+    let why = match kept {
+        Some(kept) => {
+            let place = PathBuf::from(format!("/proc/self/fd/{}", kept.as_raw_fd()));
+            reason(&place, exec_kept(kept, &arguments, &variables))
+        }
+        None => {
+            let Err(errno) = execve(&path, &arguments, &variables);
+            reason(&launch.program, errno)
+        }
+    };
+    Err(ExecError::Refused { program: program(), why })
+}
+
+/// Becomes the program in a file that needs no name; comes back only if that failed.
+fn exec_kept(kept: &OwnedFd, arguments: &[CString], variables: &[CString]) -> Errno {
+    let become_it = || {
+        let Err(errno) = execveat(kept, c"", arguments, variables, AtFlags::AT_EMPTY_PATH);
+        errno
+    };
+    match become_it() {
+        // It is a script, whose interpreter is told to read `/dev/fd/N` and has to find it open.
+        Errno::ENOENT if fcntl(kept, FcntlArg::F_SETFD(FdFlag::empty())).is_ok() => become_it(),
+        errno => errno,
+    }
 }
 
 fn variable(name: &OsStr, value: &OsStr) -> Result<CString, NulError> {

@@ -14,10 +14,13 @@
 //!
 //! ```text
 //! 0 first listener   1, 2 log pipes   3.. listeners, page, kept ends of the log pipes
-//! then the order ([`LaunchOrder`]), then the write end of the status pipe
+//! then the program's file if it is kept, the order ([`LaunchOrder`]), the write end of the status
+//! pipe
 //! ```
 //!
-//! Whatever stands at the order's number or above is not the app's and is closed before it runs.
+//! What stands at the numbers of these is not the app's, nor is anything above, and is closed before
+//! it runs. Only a script that is run by the file that was kept finds that open: its interpreter
+//! reads it from there.
 //! This module never waits, starts no other process, and never panics: a step that fails is said
 //! in one line, and the exit status is 111, a failure that may pass.
 
@@ -59,6 +62,8 @@ pub const WORDS_MAX_BYTES: usize = 2048;
 enum LaunchError {
     #[error("cannot read the launch order")]
     Order(#[source] OrderError),
+    #[error("cannot use the file that was kept of the program")]
+    Program(#[source] io::Error),
     #[error(transparent)]
     EnvFile(envfile::EnvFileError),
     #[error("cannot change to directory `{}`", path.display())]
@@ -102,8 +107,9 @@ pub fn main(arguments: &[OsString]) -> ExitCode {
 /// raised with the daemon's rights, the program is run with the app's.
 fn launch(order: &OsStr) -> Result<Infallible, LaunchError> {
     let file = descriptor(order).map_err(|source| LaunchError::Order(OrderError::Read(source)))?;
-    let LaunchOrder { launch, birth } =
+    let LaunchOrder { launch, birth, program } =
         LaunchOrder::from_file(&File::from(file)).map_err(LaunchError::Order)?;
+    let kept = program.map(inherit::take).transpose().map_err(LaunchError::Program)?;
     close_from(order);
     let written = envfile::read_all(&launch.env_files).map_err(LaunchError::EnvFile)?;
     let environment = environment::build(&launch, written, &birth);
@@ -111,7 +117,14 @@ fn launch(order: &OsStr) -> Result<Infallible, LaunchError> {
     let path = launch.directory.clone().unwrap_or_else(|| PathBuf::from("/"));
     nix::unistd::chdir(&path).map_err(|source| LaunchError::Directory { path, source })?;
     launch.identity.as_ref().map_or(Ok(()), identity::take).map_err(LaunchError::Identity)?;
-    exec::exec(&launch, &environment).map_err(LaunchError::Exec)
+    let kept = kept.filter(|kept| exec::is_elsewhere(kept, &launch.program));
+    if kept.is_some() {
+        let (path, generation) = (launch.program.display(), birth.generation);
+        complain(&format!(
+            "`{path}` is another file by now; generation {generation} goes on with its own"
+        ));
+    }
+    exec::exec(&launch, kept.as_ref(), &environment).map_err(LaunchError::Exec)
 }
 
 /// Takes the descriptor whose number is written in `argument`.

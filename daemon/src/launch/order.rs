@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -27,6 +27,10 @@ pub struct LaunchOrder {
     pub launch: Launch,
     /// What the worker finds when it is born.
     pub birth: Birth,
+    /// The number of the descriptor that names the program's file, wherever the program's path
+    /// leads by now; `None`: whatever stands at the path is run.
+    #[serde(default)]
+    pub program: Option<RawFd>,
 }
 
 /// Why an order could not be handed over.

@@ -106,5 +106,6 @@ fn record<'a>(core: &'a Supervisor, hands: &Hands, app: &AppName) -> Option<AppR
         listeners: hands.listeners.records(app),
         score,
         tally: hands.metrics.tally(app),
+        programs: hands.programs.records(app),
     })
 }

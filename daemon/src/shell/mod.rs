@@ -29,6 +29,7 @@ mod notices;
 pub mod output;
 mod perform;
 mod plan;
+mod programs;
 mod propose;
 mod reap;
 pub mod reload;
@@ -71,6 +72,7 @@ pub use listeners::Listeners;
 use notices::Notices;
 use output::Output;
 use perform::{Hands, PULSE, patience};
+use programs::Programs;
 use propose::{Purpose, Read};
 pub use reap::adopt_orphans;
 use revisions::Archive;
@@ -209,6 +211,7 @@ impl Shell {
             metrics: shared.metrics.clone(),
             surroundings: Surroundings { notify_socket, nofile },
             born: BTreeMap::new(),
+            programs: Programs::default(),
             checkups: Checkups::new(shared.scoreboard.clone()),
             traffic: BTreeMap::new(),
             ended: ended_tell,
@@ -348,6 +351,7 @@ impl Shell {
             let mut actions = self.supervisor.handle(fact, now);
             actions.sort_by_key(patience);
             let Changes { pools, operations } = self.supervisor.take_changes();
+            self.hands.keep_programs(&pools, &self.supervisor);
             // What a look alone changes is looked at again soon.
             if !is_look || !actions.is_empty() {
                 self.write_down(&pools);

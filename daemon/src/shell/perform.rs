@@ -17,6 +17,7 @@ use super::clock::Clock;
 use super::health::Checkups;
 use super::listeners::Listeners;
 use super::output::{Output, Pipes};
+use super::programs::Programs;
 use super::reap::{self, To};
 use super::spawn::{Shared, Status, Surroundings, spawn};
 use super::state::record::ProcessRecord;
@@ -27,7 +28,7 @@ use crate::metrics::Metrics;
 use crate::scoreboard::{Living, Scoreboard};
 use crate::spec::{AppSpec, StopSignal};
 use crate::supervisor::{
-    About, Action, Event, Exit, Load, Moment, Note, Pid, Signal, Spawn, Supervisor,
+    About, Action, Event, Exit, Load, Moment, Note, Pid, Pool, Role, Signal, Spawn, Supervisor,
 };
 use crate::words::in_words;
 
@@ -46,6 +47,8 @@ pub(super) struct Hands {
     pub(super) surroundings: Surroundings,
     /// Workers that have a process.
     pub(super) born: BTreeMap<Pid, Process>,
+    /// The programs that workers come back from.
+    pub(super) programs: Programs,
     /// New workers that are asked whether they are healthy.
     pub(super) checkups: Checkups,
     /// What was last seen of each app's traffic.
@@ -183,6 +186,15 @@ impl Hands {
         self.queues.set(app, self.listeners.inodes(app));
     }
 
+    /// Keeps the programs that the core may have workers of these `apps` come back from, and no
+    /// others.
+    pub(super) fn keep_programs(&mut self, apps: &BTreeSet<AppName>, supervisor: &Supervisor) {
+        for app in apps {
+            let wanted = supervisor.pool(app).into_iter().flat_map(Pool::true_to_their_program);
+            self.programs.keep_only(app, &wanted.collect::<Vec<_>>());
+        }
+    }
+
     fn spawn(&mut self, order: &Spawn) -> Vec<Event> {
         let (app, worker) = (&order.app.name, order.worker);
         let failed = |error| vec![Event::NotSpawned { worker, error }];
@@ -191,8 +203,12 @@ impl Hands {
             Err(error) => return failed(format!("cannot get a page for it: {error}")),
         };
         let listeners = self.listeners.of(&order.app);
+        let program = match order.role {
+            Role::App => self.programs.of(app, order.generation, &order.app.launch.program),
+            Role::Relief => None,
+        };
         let book = self.books.of(app).expect("its worker has a leaf in it");
-        let shared = Shared { listeners: &listeners, book, leaf: leaf.number };
+        let shared = Shared { listeners: &listeners, book, leaf: leaf.number, program };
         let born = match spawn(order, &shared, &self.surroundings) {
             Ok(born) => born,
             Err(error) => {

@@ -5,7 +5,8 @@
 //! descriptors' numbers:
 //!
 //! ```text
-//! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ book │ kept log ends │ order │ status
+//! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ book │ kept log ends
+//! then, for the launcher: the program's file │ order │ status
 //! ```
 
 use std::collections::BTreeMap;
@@ -77,6 +78,8 @@ pub(super) struct Shared<'fd> {
     pub(super) book: BorrowedFd<'fd>,
     /// The worker's leaf in it.
     pub(super) leaf: u16,
+    /// The file of its program, if that is kept.
+    pub(super) program: Option<BorrowedFd<'fd>>,
 }
 
 /// Starts a worker.
@@ -104,9 +107,11 @@ pub(super) fn spawn(
     let book = layout.append(shared.book);
     layout.append(stdout.read.as_fd());
     layout.append(stderr.read.as_fd());
+    let program = shared.program.map(|file| layout.append(file));
     let (page_offset, notify_socket) = (page::offset(shared.leaf), &surroundings.notify_socket);
     let birth = birth_of(spawn, listeners.len(), notify_socket);
     let order = LaunchOrder {
+        program,
         launch: what(spawn, surroundings),
         birth: Birth { page_fd: Some(book), page_offset, ..birth },
     };

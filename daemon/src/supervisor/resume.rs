@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::action::{Action, Signal};
 use super::event::Event;
+use super::launch::Launch;
 use super::moment::Moment;
 use super::operation::Operation;
 use super::pool::Pool;
@@ -158,6 +159,17 @@ impl Pool {
     /// The spec of the latest launch.
     pub fn spec(&self) -> &Arc<AppSpec> {
         &self.latest.spec
+    }
+
+    /// The launches whose workers run the very program that each of them began with. What stands at
+    /// its path by then is taken by one that spent its budget, and after a stop.
+    pub fn true_to_their_program(&self) -> impl Iterator<Item = Generation> {
+        let Launch { generation, trail, .. } = &self.latest;
+        let since = |w: &Worker| w.generation == *generation && Some(w.since) > trail.last_death();
+        let given_up = trail.is_spent() && !self.app_workers().any(since);
+        let ended = self.is_leaving() && self.workers.is_empty();
+        let latest = (!given_up && !ended).then_some(*generation);
+        latest.into_iter().chain(self.fallback.as_ref().map(|fallback| fallback.generation))
     }
 
     /// The listeners that are open.

@@ -23,7 +23,7 @@ use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::{Page, State};
 
 use super::perform::{Hands, Kind, Process};
-use super::state::record::{AppLeft, ListenerRecord, ProcessRecord};
+use super::state::record::{AppLeft, ListenerRecord, ProcessRecord, ProgramRecord};
 use super::upgrade::Stock;
 use crate::scoreboard::Living;
 use crate::spec::ListenAt;
@@ -70,8 +70,9 @@ impl<'a> Heir<'a> {
     pub(super) fn new(
         hands: &'a mut Hands,
         apps: &BTreeMap<AppName, AppLeft>,
-        stock: Stock,
+        mut stock: Stock,
     ) -> Self {
+        stock.programs.drain(..).for_each(|file| hands.programs.take(file));
         let notify_socket = hands.surroundings.notify_socket.display().to_string();
         let unknown = |left: &AppLeft| left.pool.staff().any(|worker| worker.pid().is_none());
         // Looking at every process of the machine takes a while, and is rarely needed.
@@ -84,7 +85,7 @@ impl<'a> Heir<'a> {
 
     /// Takes one app over, as far as it can be had.
     pub(super) fn take(&mut self, app: &AppName, left: AppLeft) {
-        let AppLeft { pool, processes, book, listeners, score, tally } = left;
+        let AppLeft { pool, processes, book, listeners, score, tally, programs } = left;
         let processes: BTreeMap<_, _> = processes.iter().map(|p| (p.worker, *p)).collect();
         let staff: Vec<_> = pool.staff().cloned().collect();
         let (mut found, mut dead) = (Vec::new(), Vec::new());
@@ -103,6 +104,7 @@ impl<'a> Heir<'a> {
         }
         let from: Vec<_> = found.iter().map(|(_, found)| found).collect();
         self.listeners(app, &pool, listeners, &from);
+        self.programs(app, &pool, &programs, &from);
         self.book(app, book, &from);
         self.outcome.workers += found.len();
         let mut seen = Vec::new();
@@ -227,6 +229,27 @@ impl<'a> Heir<'a> {
                 self.outcome.outdated.push(app.clone());
             }
             Err(error) => self.lose(app, &format!("{} ({why})", in_words(&error))),
+        }
+    }
+
+    /// Finds the programs again that workers come back from.
+    fn programs(&mut self, app: &AppName, pool: &Pool, records: &[ProgramRecord], from: &[&Found]) {
+        for generation in pool.true_to_their_program() {
+            let path = &pool.spec_of(generation).launch.program;
+            let known = records.iter().find(|record| record.generation == generation);
+            let running = from.iter().map(|(survivor, _)| survivor.program());
+            let places = || [path.clone()].into_iter().chain(running);
+            let programs = &mut self.hands.programs;
+            if known.is_some_and(|record| !programs.take_back(app, record, places())) {
+                let path = path.display();
+                self.lose(
+                    app,
+                    &format!(
+                        "the program that generation {generation} runs is not to be had back; its \
+                         workers come back from what stands at `{path}`"
+                    ),
+                );
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! whatever becomes of its number.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
@@ -82,6 +83,11 @@ impl Survivor {
     /// Its number.
     pub(super) fn pid(&self) -> Pid {
         self.pid
+    }
+
+    /// Where the file of the program that it runs is found.
+    pub(super) fn program(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/exe", self.pid))
     }
 
     /// The descriptor by which it is known.

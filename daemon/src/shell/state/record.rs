@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use scgi_protocol::control::Origin;
-use scgi_protocol::name::{AppName, OperationId, WorkerId};
+use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
 use scgi_protocol::page::Report;
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,9 @@ pub struct AppRecord<P> {
     pub score: Score,
     /// What was counted of its notes.
     pub tally: Tally,
+    /// The programs that its workers come back from.
+    #[serde(default)]
+    pub programs: Vec<ProgramRecord>,
 }
 
 /// An app as a daemon left it.
@@ -148,6 +151,26 @@ pub struct SocketMark {
     pub inode: u64,
     /// Its cookie.
     pub cookie: u64,
+}
+
+/// The program that the workers of a generation run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramRecord {
+    /// The generation.
+    pub generation: Generation,
+    /// How the program's file is known.
+    pub file: FileMark,
+}
+
+/// How a file is known again, whatever its name is by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileMark {
+    /// The file system it is in.
+    pub device: u64,
+    /// Its number there, which another file may get once it is gone.
+    pub inode: u64,
+    /// When it was made, since 1970; zero if its file system does not tell.
+    pub made: Duration,
 }
 
 /// What the last scrape was told of each app.

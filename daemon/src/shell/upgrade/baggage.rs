@@ -39,6 +39,9 @@ pub struct Baggage {
     pub(in crate::shell) inherited: BTreeMap<String, RawFd>,
     /// Listeners, books and log pipes: what each is, is written on it.
     pub(in crate::shell) stock: Vec<RawFd>,
+    /// The files of programs that workers come back from.
+    #[serde(default)]
+    pub(in crate::shell) programs: Vec<RawFd>,
     /// Where launchers say why they failed.
     pub(in crate::shell) statuses: BTreeMap<WorkerId, RawFd>,
     /// The processes that are this process's children.
@@ -118,12 +121,14 @@ impl Baggage {
 
     /// What the daemon before would have left, and the descriptors that go with it.
     pub(in crate::shell) fn unpack(self) -> (Left, Stock) {
-        let Self { left, stock: numbers, statuses, children, begun_lines, previous, .. } = self;
+        let Self { left, stock: numbers, statuses, children, begun_lines, .. } = self;
+        let Self { programs, previous, .. } = self;
         // The file of a program that is not needed any more.
         drop(inherit::take(previous));
         let mut stock = Stock { children, begun_lines, ..Stock::default() };
         numbers.into_iter().for_each(|number| stock.take(number));
         let status = |(worker, number)| Some((worker, inherit::take(number).ok()?));
+        stock.programs = programs.into_iter().filter_map(|n| inherit::take(n).ok()).collect();
         stock.statuses = statuses.into_iter().filter_map(status).collect();
         (left, stock)
     }
@@ -151,11 +156,12 @@ impl Baggage {
 
     /// The numbers of all descriptors in it.
     pub(super) fn numbers(&self) -> Vec<RawFd> {
-        let Self { lock, notices, control, metrics, inherited, stock, statuses, previous, .. } =
-            self;
+        let Self { lock, notices, control, metrics, inherited, previous, .. } = self;
+        let Self { stock, statuses, programs, .. } = self;
         let named = [*notices, *control, *previous];
         let maybe = lock.iter().chain(metrics).copied();
-        let many = inherited.values().chain(stock).chain(statuses.values()).copied();
+        let many =
+            inherited.values().chain(stock).chain(statuses.values()).chain(programs).copied();
         named.into_iter().chain(maybe).chain(many).collect()
     }
 }
@@ -170,6 +176,8 @@ pub(super) fn keep_over_exec(number: RawFd, flag: FdFlag) -> io::Result<()> {
 pub(in crate::shell) struct Stock {
     sockets: BTreeMap<SocketMark, OwnedFd>,
     files: BTreeMap<u64, OwnedFd>,
+    /// The files of programs that workers come back from.
+    pub(in crate::shell) programs: Vec<OwnedFd>,
     /// Where launchers say why they failed.
     pub(in crate::shell) statuses: BTreeMap<WorkerId, OwnedFd>,
     /// Processes that are this process's children.

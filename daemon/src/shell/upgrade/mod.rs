@@ -199,6 +199,7 @@ impl Shell {
             metrics: self.doors.metrics.as_ref().map(number),
             inherited: self.hands.listeners.inherited_descriptors(),
             stock,
+            programs: self.hands.programs.descriptors().collect(),
             statuses: born().filter_map(status).collect(),
             children: children.map(|(pid, _)| *pid).collect(),
             begun_lines: self.hands.output.begun_lines(),
@@ -210,10 +211,11 @@ impl Shell {
     /// What would be found if this program were killed.
     fn left(&self) -> Left {
         let apps = self.supervisor.specs().filter_map(|(app, _)| {
-            let AppRecord { pool, processes, book, listeners, score, tally } =
-                self.app_record(app)?;
+            let record = self.app_record(app)?;
+            let AppRecord { pool, processes, book, listeners, score, tally, programs } = record;
             let pool = pool.clone();
-            Some((app.clone(), AppRecord { pool, processes, book, listeners, score, tally }))
+            let record = AppRecord { pool, processes, book, listeners, score, tally, programs };
+            Some((app.clone(), record))
         });
         Left {
             site: self.site_record(),
