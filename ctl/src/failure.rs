@@ -43,6 +43,8 @@ pub(crate) enum Failure {
     NoAnswer { address: String, within: String },
     #[error("the daemon has not become `{binary}`; `scgictl status` tells what runs")]
     NotReplaced { binary: String },
+    #[error("{why}; the daemon before serves on")]
+    NotUpgraded { why: String },
     #[error("what `{address}` sent is not an answer: {why}")]
     NotAnAnswer { address: String, why: String },
 }
@@ -63,6 +65,7 @@ impl Failure {
             | Self::ListensNowhere { .. }
             | Self::Connect { .. }
             | Self::Exchange { .. }
+            | Self::NotUpgraded { .. }
             | Self::NotAnAnswer { .. } => Exit::Failed,
         }
     }
@@ -112,6 +115,7 @@ impl Failure {
             | Self::Input { .. }
             | Self::Exchange { .. }
             | Self::NoAnswer { .. }
+            | Self::NotUpgraded { .. }
             | Self::NotReplaced { .. } => None,
         }
     }

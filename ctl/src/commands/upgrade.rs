@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scgi_protocol::control::{Status, Upgrade, UpgradeRequest};
+use scgi_protocol::control::{DaemonInfo, Status, Upgrade, UpgradeRequest};
 
 use super::Context;
 use super::operation::{Deadline, patiently};
@@ -47,14 +47,18 @@ pub(super) async fn run(context: Context<'_>, upgrade: cli::Upgrade) -> Result<E
     Ok(Exit::Done)
 }
 
-/// Waits until a daemon answers that began later. The connection breaks when it begins.
-async fn other_answers(client: &Client, before: &Status) -> Result<(), ClientError> {
+/// Waits until a daemon answers that began later. The connection breaks when it begins; that of one
+/// that was given back what it had handed over has begun later, too.
+async fn other_answers(client: &Client, before: &Status) -> Result<(), Failure> {
     loop {
         match client.get::<Status>("/v1/status").await {
+            Ok(Status { daemon: DaemonInfo { not_upgraded: Some(why), .. }, .. }) => {
+                return Err(Failure::NotUpgraded { why });
+            }
             Ok(now) if now.daemon.since != before.daemon.since => return Ok(()),
             Ok(_) | Err(ClientError::Lost { .. }) => {}
             Err(error) if error.is_absence() => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         tokio::time::sleep(BREATH).await;
     }

@@ -36,17 +36,18 @@ pub(crate) fn tone(state: AppState) -> Tone {
     }
 }
 
-/// One line about the daemon, one about its configuration if that is not its file's, and one that
-/// sums up its apps.
+/// One line about the daemon, one about its configuration if that is not its file's, one about an
+/// upgrade that failed, and one that sums up its apps.
 pub(crate) fn summary(daemon: &DaemonInfo, apps: &[App], view: &View) -> Vec<String> {
-    let DaemonInfo { version, pid, since, config, revision: _, origin: _, stopping, metrics } =
-        daemon;
+    let DaemonInfo { version, pid, since, config, stopping, metrics, .. } = daemon;
+    let DaemonInfo { revision: _, origin: _, not_upgraded, .. } = daemon;
     let from = config.as_ref().map_or_else(|| "the demo".to_owned(), |file| format!("`{file}`"));
     let metrics = metrics.as_ref().map_or(String::new(), |at| format!(", metrics at {at}"));
     let stopping = if *stopping { "; it is on its way out" } else { "" };
     let up = text::age(since.age(view.now));
     let about = format!("scgid {version}, pid {pid}, up {up}, serves {from}{metrics}{stopping}");
-    let lines = [Some(about), revision::elsewhere(daemon), Some(counted(apps))];
+    let failed = not_upgraded.as_ref().map(|why| format!("the last upgrade failed: {why}"));
+    let lines = [Some(about), revision::elsewhere(daemon), failed, Some(counted(apps))];
     lines.into_iter().flatten().map(|line| text::one_line(&line)).collect()
 }
 

@@ -145,6 +145,7 @@ pub(crate) fn status(apps: Vec<App>) -> Status {
         revision: Some(7),
         origin: None,
         stopping: false,
+        not_upgraded: None,
         metrics: Some("127.0.0.1:9464".into()),
     };
     Status { daemon, apps }

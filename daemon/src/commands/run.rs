@@ -11,16 +11,21 @@ use crate::shell::upgrade;
 
 /// Serves until told to leave.
 pub(crate) fn run(asked: &cli::Run) -> ExitCode {
+    let file = match config::find(asked.config.file.as_deref()) {
+        Ok(file) => file,
+        Err(problems) => {
+            if let Some(baggage) = asked.take_over {
+                upgrade::give_back(baggage, "it finds no configuration");
+            }
+            return refuse(&problems);
+        }
+    };
     let baggage = match asked.take_over.map(upgrade::receive).transpose() {
         Ok(baggage) => baggage.map(Box::new),
         Err(error) => {
             complain(&error);
             return ExitCode::FAILURE;
         }
-    };
-    let file = match config::find(asked.config.file.as_deref()) {
-        Ok(file) => file,
-        Err(problems) => return refuse(&problems),
     };
     let loaded = config::load(&file);
     let telemetry = match asked.log.init() {

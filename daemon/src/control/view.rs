@@ -44,6 +44,7 @@ pub(super) fn daemon(room: &Room) -> DaemonInfo {
         origin: origin.clone(),
         stopping: room.state.board.is_stopping(),
         metrics: metrics.clone(),
+        not_upgraded: room.state.board.not_upgraded(),
     }
 }
 

@@ -27,6 +27,7 @@ struct Posted {
     pools: BTreeMap<AppName, Arc<PoolView>>,
     operations: BTreeMap<OperationId, Arc<OperationView>>,
     stopping: bool,
+    not_upgraded: Option<String>,
     reads: Reads,
 }
 
@@ -53,6 +54,11 @@ impl Default for Board {
 }
 
 impl Board {
+    /// Why the last program that was to take this one's place has not.
+    pub fn not_upgraded(&self) -> Option<String> {
+        self.read().not_upgraded.clone()
+    }
+
     /// All pools.
     pub fn pools(&self) -> BTreeMap<AppName, Arc<PoolView>> {
         self.read().pools.clone()
@@ -129,6 +135,12 @@ impl Board {
     /// Posts what [began](Self::post_read_begun) as ended.
     pub fn post_read_ended(&self) {
         self.write().reads.ended += 1;
+        self.turned();
+    }
+
+    /// Posts why the program has not taken this one's place that was to; `None`: one is to, by now.
+    pub fn post_not_upgraded(&self, why: Option<String>) {
+        self.write().not_upgraded = why;
         self.turned();
     }
 

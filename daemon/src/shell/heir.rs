@@ -51,8 +51,12 @@ impl Shell {
 
     /// Goes on where the program was that this process was before.
     pub fn go_on_with(&mut self, baggage: Baggage) -> Result<(), String> {
+        let given_back = baggage.given_back().map(str::to_owned);
         let (left, stock) = baggage.unpack();
         self.go_on(left, None, stock)?;
+        if let Some(why) = given_back {
+            self.not_upgraded(&why);
+        }
         // Children may have ended while nobody listened.
         self.bury(self.shared.clock.now());
         Ok(())

@@ -38,6 +38,9 @@ pub struct DaemonInfo {
     pub stopping: bool,
     /// Where its metrics are, if anywhere.
     pub metrics: Option<String>,
+    /// Why the last program that was to take its place has not, if that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_upgraded: Option<String>,
 }
 
 /// Another program in the place of the daemon's.

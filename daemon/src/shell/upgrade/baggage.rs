@@ -52,6 +52,9 @@ pub struct Baggage {
     pub(in crate::shell) nofile: Option<Limit>,
     /// The file of the program that hands this over.
     pub(in crate::shell) previous: RawFd,
+    /// Why the program that it was handed to gave it back, if one did.
+    #[serde(default)]
+    pub(in crate::shell) given_back: Option<String>,
 }
 
 /// Why a baggage cannot be taken up. Nothing of it was touched.
@@ -71,13 +74,7 @@ pub enum BaggageError {
 impl Baggage {
     /// Writes it into sealed memory.
     pub(super) fn seal(&self) -> io::Result<OwnedFd> {
-        let text = serde_json::to_vec(self)?;
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let mut file = File::from(memfd_create("scgid-upgrade", flags)?);
-        file.write_all(&text)?;
-        let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL))?;
-        Ok(file.into())
+        sealed(&serde_json::to_vec(self)?)
     }
 
     /// Reads it, and makes sure that this program can go on with it.
@@ -102,11 +99,23 @@ impl Baggage {
         tried.map(|_| baggage).map_err(BaggageError::Wrong)
     }
 
-    /// The file of the program that handed over what this one cannot read.
-    pub(super) fn previous(mut file: &File) -> Option<RawFd> {
-        file.rewind().ok()?;
-        let value: serde_json::Value = serde_json::from_reader(file).ok()?;
-        value.get("previous")?.as_i64()?.try_into().ok()
+    /// What this program cannot go on with, as it is given back: the file of the program that handed
+    /// it over, and the same in sealed memory with the reason `why`.
+    pub(super) fn to_give_back(mut file: &File, why: &str) -> io::Result<(RawFd, OwnedFd)> {
+        file.rewind()?;
+        // Of another form it may be, but all forms have these two.
+        let mut value: serde_json::Value = serde_json::from_reader(file)?;
+        let previous = value.get("previous").and_then(serde_json::Value::as_i64);
+        let previous = previous.and_then(|number| number.try_into().ok());
+        let all = value.as_object_mut().ok_or(io::ErrorKind::InvalidData)?;
+        all.insert("given_back".to_owned(), why.into());
+        let again = sealed(&serde_json::to_vec(&value)?)?;
+        Ok((previous.ok_or(io::ErrorKind::InvalidData)?, again))
+    }
+
+    /// Why the program that it was handed to gave it back, if one did.
+    pub(in crate::shell) fn given_back(&self) -> Option<&str> {
+        self.given_back.as_deref()
     }
 
     /// How many descriptors a worker may have if nothing else is said.
@@ -164,6 +173,15 @@ impl Baggage {
             inherited.values().chain(stock).chain(statuses.values()).chain(programs).copied();
         named.into_iter().chain(maybe).chain(many).collect()
     }
+}
+
+fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
+    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+    let mut file = File::from(memfd_create("scgid-upgrade", flags)?);
+    file.write_all(text)?;
+    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL))?;
+    Ok(file.into())
 }
 
 /// Lets a descriptor survive becoming another program, or not.

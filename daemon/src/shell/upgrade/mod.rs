@@ -3,7 +3,8 @@
 //! ```text
 //! asked ─▶ probe: the other program reads a copy of the state, says whether it can ─no─▶ refused
 //!              └─yes─▶ answer, then: write down ▶ seal ▶ keep descriptors ▶ execve ─failed─▶ go on
-//! other program: reads ─cannot─▶ execve of the one before;  can ─▶ takes up everything, goes on
+//! other program: reads ─cannot─▶ execve of the one before, with the reason
+//!                      └─can─▶ takes up everything, goes on
 //! ```
 //!
 //! Listeners stay open all the while, so that whoever connects meanwhile waits and is served.
@@ -17,6 +18,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -92,6 +94,7 @@ impl Shell {
             Err(why) => return answer_upgrade(answer, Err(why)),
         };
         let become_it = self.become_it.clone();
+        self.shared.board.post_not_upgraded(None);
         tokio::spawn(async move {
             let version = match probe::ask(&path, copy).await {
                 Ok(version) => version,
@@ -143,8 +146,13 @@ impl Shell {
             Ok(never) => match never {},
             Err(error) => error,
         };
-        let error = &error as &dyn std::error::Error;
-        tracing::error!(error, "upgrade failed; this scgid goes on");
+        self.not_upgraded(&in_words(&error));
+    }
+
+    /// Tells that the program which was to take this one's place has not.
+    pub(super) fn not_upgraded(&self, why: &str) {
+        tracing::error!(error = why, "upgrade failed; this scgid goes on");
+        self.shared.board.post_not_upgraded(Some(why.to_owned()));
     }
 
     fn try_to_become(&mut self, path: &Path) -> io::Result<std::convert::Infallible> {
@@ -205,6 +213,7 @@ impl Shell {
             begun_lines: self.hands.output.begun_lines(),
             nofile: self.hands.surroundings.nofile,
             previous: number(previous),
+            given_back: None,
         })
     }
 
@@ -273,24 +282,29 @@ pub(super) fn listen_to_signals() {
 /// If neither could be done.
 pub fn receive(baggage: i32) -> Result<Baggage, BaggageError> {
     let file = inherit::take(baggage).map(File::from).map_err(BaggageError::Read)?;
-    let refusal = match Baggage::read(&file) {
-        Ok(taken) => return Ok(taken),
-        Err(refusal) => refusal,
-    };
-    let previous = Baggage::previous(&file).ok_or(io::ErrorKind::InvalidData);
-    let back = previous.map_err(io::Error::from).and_then(|previous| {
-        keep_over_exec(baggage, FdFlag::empty())?;
-        step_back(previous, baggage)
-    });
-    match back {
-        Ok(never) => match never {},
-        Err(_) => Err(refusal),
-    }
+    Baggage::read(&file).inspect_err(|refusal| drop(step_back(&file, &in_words(refusal))))
 }
 
-/// Becomes the program before this one again, which goes on with the `baggage`.
-fn step_back(previous: i32, baggage: i32) -> io::Result<std::convert::Infallible> {
-    let program = CString::new(format!("/proc/self/fd/{previous}"))?;
-    let Err(errno) = execve(&program, &arguments(baggage)?, &environment()?);
+/// Becomes the program again that handed over the `baggage`, which this one cannot go on with, and
+/// tells it `why`. Comes back only if that cannot be done.
+pub fn give_back(baggage: i32, why: &str) {
+    // If there is nothing to be had there is nothing to give back.
+    let _ = inherit::take(baggage).and_then(|file| step_back(&file.into(), why));
+}
+
+fn step_back(file: &File, why: &str) -> io::Result<std::convert::Infallible> {
+    let version = env!("CARGO_PKG_VERSION");
+    let why = format!("scgid {version} could not go on after all: {why}");
+    let (previous, baggage) = Baggage::to_give_back(file, &why)?;
+    let path = format!("/proc/self/fd/{previous}");
+    let (before, this) = (std::fs::metadata(&path)?, std::fs::metadata("/proc/self/exe")?);
+    if (before.dev(), before.ino()) == (this.dev(), this.ino()) {
+        // It would come to the same conclusion, over and over.
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    let program = CString::new(path)?;
+    let arguments = arguments(baggage.as_raw_fd())?;
+    keep_over_exec(baggage.as_raw_fd(), FdFlag::empty())?;
+    let Err(errno) = execve(&program, &arguments, &environment()?);
     Err(errno.into())
 }
