@@ -100,14 +100,23 @@ impl Daemon {
 
     /// Starts another one in the place of one that was killed, and waits until it answers.
     pub fn restart(&mut self) {
-        self.begin_again();
+        self.restart_by(|scgid| scgid);
+    }
+
+    /// The same, by the command that `how` makes of the usual one.
+    pub fn restart_by(&mut self, how: impl Fn(Command) -> Command) {
+        self.begin_again_by(how);
         self.until_it_answers();
     }
 
     /// Starts another one in the place of one that was killed.
     pub fn begin_again(&mut self) {
+        self.begin_again_by(|scgid| scgid);
+    }
+
+    fn begin_again_by(&mut self, how: impl Fn(Command) -> Command) {
         let log = File::options().append(true).open(self.site.path("daemon.log")).unwrap();
-        let mut command = self.site.scgid(&["run"]);
+        let mut command = how(self.site.scgid(&["run"]));
         command.stdout(log.try_clone().unwrap()).stderr(log);
         self.process = command.spawn().unwrap();
     }

@@ -1,8 +1,10 @@
 //! The daemon is killed, and another one takes over: nobody who asks an app notices.
 
+use std::process::{Command, Stdio};
+
 use nix::sys::signal::Signal;
 use scgi_protocol::control::{AppState, Wish};
-use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually, process};
+use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually, needs_root, process};
 
 const SITE: &str = "
 apps:
@@ -185,7 +187,7 @@ fn workers_whose_daemon_will_not_come_back_are_ended_by_a_command() {
     let mut daemon = site();
     let socket = daemon.site().path("control.sock");
     let reap = || {
-        let mut command = std::process::Command::new(scgi_tests::program("it-scgid"));
+        let mut command = Command::new(scgi_tests::program("it-scgid"));
         command.args(["reap", "--socket"]).arg(&socket);
         scgi_tests::Said::by(command)
     };
@@ -248,7 +250,7 @@ fn a_unix_socket_that_cannot_be_had_back_is_made_anew_and_nobody_is_turned_away(
 fn a_process_that_only_has_the_number_of_a_worker_is_left_alone() {
     let mut daemon = site();
     daemon.kill();
-    let mut stranger = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut stranger = Command::new("sleep").arg("1000").spawn().unwrap();
     let state = daemon.site().path("control.sock.state/apps/blog.json");
     let text = std::fs::read_to_string(&state).unwrap();
     let pid = daemon.staff()[0];
@@ -289,4 +291,89 @@ fn a_site_goes_on_when_its_configuration_has_become_wrong_after_a_problem_of_one
 
     assert_eq!(daemon.pids("shop"), before, "{}", daemon.log());
     assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
+}
+
+/// Takes from this process, and from what it starts, the right to look into other users' processes.
+const WITHOUT_PTRACE: [&str; 4] =
+    ["--bounding-set", "-sys_ptrace,-perfmon", "--inh-caps", "-sys_ptrace,-perfmon"];
+
+/// A daemon that may not look into its workers, who are another user's.
+fn forbidden() -> Daemon {
+    needs_root();
+    let site = Site::new(&SITE.replace("run: [$echo]", "run: [$dir/it-echo], user: nobody"));
+    site.copy_of("it-echo");
+    let command = deprived(&site.scgid(&["run"]));
+    let daemon = Daemon::start(site, command);
+    daemon.until_up();
+    daemon
+}
+
+fn deprived(scgid: &Command) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(WITHOUT_PTRACE).arg(scgid.get_program()).args(scgid.get_args());
+    command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn where_nothing_may_be_taken_from_workers_that_is_told_and_nobody_is_turned_away() {
+    let mut daemon = forbidden();
+    let loads = [load(&daemon, "blog"), load(&daemon, "shop")];
+    loads.iter().for_each(|load| load.until_answered(20));
+    let (blog, shop) = (daemon.pids("blog"), daemon.pids("shop"));
+
+    daemon.kill();
+    loads.iter().for_each(|load| load.until_answered(20));
+    daemon.restart_by(|scgid| deprived(&scgid));
+
+    let told = |what: &str| eventually(what, || daemon.log().contains(what));
+    told("blog.sock` is not to be had back (the kernel refuses: Operation not permitted");
+    told("and was made anew");
+    told("the page of worker");
+    told("writes is lost, and fills its pipe");
+    eventually("others serve at the new socket", || {
+        let pids = daemon.pids("blog");
+        pids.len() == 2 && pids.iter().all(|pid| !blog.contains(pid))
+    });
+    eventually("the old ones are gone", || blog.iter().all(|pid| !process::is_alive(*pid)));
+    assert_eq!(daemon.pids("shop"), shop, "nobody can take their place");
+    loads.iter().for_each(|load| load.until_answered(50));
+    for load in loads {
+        assert_eq!(load.stop().failed, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_tcp_listener_that_cannot_be_had_back_is_opened_anew_by_a_stop_and_a_start() {
+    let mut daemon = forbidden();
+    let before = daemon.pids("shop");
+    daemon.kill();
+    daemon.restart_by(|scgid| deprived(&scgid));
+    assert_eq!(daemon.pids("shop"), before);
+
+    daemon.order("POST", "/v1/apps/shop/stop", "");
+    daemon.order("POST", "/v1/apps/shop/start", "");
+
+    daemon.until_serving("shop", 3);
+    assert!(daemon.pids("shop").iter().all(|pid| !before.contains(pid)));
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().text(), "hello\n");
+    daemon.kill();
+    daemon.restart_by(|scgid| deprived(&scgid));
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().text(), "hello\n");
+}
+
+#[test]
+fn a_worker_that_dies_where_its_listener_is_lost_is_missed_and_the_others_serve() {
+    let mut daemon = forbidden();
+    daemon.kill();
+    daemon.restart_by(|scgid| deprived(&scgid));
+    let [first, ..] = daemon.pids("shop")[..] else { panic!("three workers") };
+
+    process::signal(first, Signal::SIGKILL);
+
+    eventually("its end is noticed", || daemon.pids("shop").len() == 2);
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().text(), "hello\n");
+    let said = daemon.scgictl("status");
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.out.contains("it has no listener"), "{said:?}");
 }

@@ -269,7 +269,9 @@ impl<'a> Heir<'a> {
         match pipes {
             Ok(pipes) => self.hands.collect(&worker.about(spec), pipes),
             Err(why) => {
-                self.lose(&app, &format!("what worker {} writes is lost: {why}", worker.id()));
+                let id = worker.id();
+                let what = format!("what worker {id} writes is lost, and fills its pipe: {why}");
+                self.lose(&app, &what);
             }
         }
         if let Some(begun) = self.stock.begun_lines.remove(&worker.id()) {
