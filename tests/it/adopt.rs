@@ -156,6 +156,28 @@ fn lines_written_while_no_daemon_lives_arrive() {
 }
 
 #[test]
+fn much_that_is_written_while_no_daemon_lives_waits_and_arrives() {
+    needs_root();
+    let mut daemon = Site::new(&SITE.replace("workers: 2", "workers: 1")).serve();
+    let client = daemon.app("blog");
+    let padding = "x".repeat(1000);
+    let lines = 1000;
+    daemon.kill();
+
+    // A worker that fills a pipe would wait, and so would this.
+    for line in 0..lines {
+        client.get(&format!("/say?{line}-{padding}")).unwrap();
+    }
+    daemon.restart();
+
+    for output in ["out", "err"] {
+        let begins = format!("line=\"{output} ");
+        let arrived = || daemon.log().matches(&begins).count();
+        eventually("every line arrives", || arrived() == lines);
+    }
+}
+
+#[test]
 fn a_roll_in_which_the_daemon_is_killed_is_finished_by_the_next() {
     let mut daemon = site();
     let load = load(&daemon, "shop");

@@ -19,7 +19,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
 use nix::sys::stat::fstat;
-use nix::unistd::{Pid as Process, pipe2};
+use nix::unistd::{Pid as Process, geteuid, pipe2};
 use scgi_protocol::birth::{self, Birth, LISTEN_FDS_START};
 use scgi_protocol::page;
 
@@ -32,6 +32,10 @@ use crate::supervisor::{Pid, Role, Spawn};
 
 /// This program's own file, whatever became of its name.
 const OURSELVES: &str = "/proc/self/exe";
+
+/// What a log pipe holds if the daemon may have it so. Memory is used by what is in it; an empty one
+/// costs 10 KiB.
+const LOG_PIPE_BYTES: i32 = 1 << 20;
 
 /// Why a worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +98,7 @@ pub(super) fn spawn(
 ) -> Result<Born, SpawnError> {
     let listeners = shared.listeners;
     let first = listeners.first().ok_or(SpawnError::NoListener)?;
-    let [stdout, stderr, status] = [pipe()?, pipe()?, pipe()?];
+    let [stdout, stderr, status] = [log_pipe()?, log_pipe()?, pipe()?];
 
     let mut layout = Layout::default();
     layout.put(0, first.as_fd());
@@ -231,6 +235,18 @@ struct Pipe {
 fn pipe() -> Result<Pipe, SpawnError> {
     let made = pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::Resource("a pipe", e.into()));
     made.map(|(read, write)| Pipe { read, write })
+}
+
+/// A pipe for what a worker writes, large enough for what it writes while no daemon lives.
+fn log_pipe() -> Result<Pipe, SpawnError> {
+    let pipe = pipe()?;
+    // Another user's pipes all count against one limit, beyond which each further one is tiny
+    // (pipe(7), `pipe-user-pages-soft`): what other programs of that user need is not taken.
+    if geteuid().is_root() {
+        // A smaller one does as well for as long as somebody reads it.
+        let _ = fcntl(&pipe.read, FcntlArg::F_SETPIPE_SZ(LOG_PIPE_BYTES));
+    }
+    Ok(pipe)
 }
 
 /// Makes our reads return at once. The worker's own end of the pipe is the writing one.
