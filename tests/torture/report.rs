@@ -58,11 +58,10 @@ pub(crate) fn tables(
     let requests: u64 = work.iter().map(|work| work.answered).sum::<u64>()
         + rolled.iter().map(|one| one.work.answered).sum::<u64>();
     let slowest = unheld(work, &rolls).iter().map(Span::length).max();
-    let Findings { before, after, uncounted, .. } = findings;
+    let Findings { before, after, .. } = findings;
     let sum = format!(
         "\n{} rolls, {requests} requests; the slowest (of those that were not kept waiting by another \
          one, or slow themselves, on purpose) took {} ms; \
-         {uncounted} were served by workers that ended while no daemon lived to count them. \
          {} times an app was at rest before an upgrade and after it, and had the same workers. \
          The daemon: {} descriptors before, {} after; {} KiB before, {} KiB after.\n",
         rolls.len(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scgi_tests::process;
 
-use crate::blows::{Blow, Dealt};
+use crate::blows::Dealt;
 use crate::clients::Work;
 use crate::dice::pause;
 use crate::rollers::Rolled;
@@ -27,9 +27,6 @@ const LOOK: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
     pub(crate) breaches: Vec<String>,
-    /// Requests that were answered and are not in the metrics: those of workers that ended while no
-    /// daemon lived, whose pages ended with them.
-    pub(crate) uncounted: u64,
     pub(crate) before: Holdings,
     pub(crate) after: Holdings,
 }
@@ -51,23 +48,18 @@ pub(crate) fn look(
         breaches.push(format!("{failures} requests failed"));
     }
     world.until_at_rest();
-    let mut uncounted = 0;
     for (app, asked) in answered(&all) {
         let counted = settled_count(world, app, asked);
-        // Where the daemon was always there, so was its count.
-        let is_right =
-            if dealt.count(Blow::Kill) == 0 { counted == asked } else { counted <= asked };
-        if !is_right {
+        if counted != asked {
             let name = app.name();
             breaches.push(format!("{name}: clients had {asked} answers, {counted} are counted"));
         }
-        uncounted += asked.saturating_sub(counted);
         breaches.extend(aborted(world, app));
         breaches.extend(unasked(world, app));
     }
     let after = world.holdings();
     breaches.extend(left_over(world, before, after));
-    Findings { breaches, uncounted, before, after }
+    Findings { breaches, before, after }
 }
 
 /// What the daemon holds and should not, in words.
