@@ -86,7 +86,8 @@ impl Scoreboard {
     }
 
     /// Goes on from what a daemon before this one wrote down. Of those who were living then,
-    /// `staying` still are, each with the page it writes; the others count among the dead.
+    /// `staying` still are, or are dead and yet to be forgotten, each with the page it writes, which
+    /// is looked at; the others count among the dead.
     pub fn resume(&self, app: &AppName, score: Score, staying: Vec<Living>) {
         let Score { mut dead, living: mut last, starts, saturated } = score;
         let mut kept = self.lock();
@@ -94,7 +95,11 @@ impl Scoreboard {
         for worker in staying {
             kept.owners.insert(worker.worker, app.clone());
             let last = last.remove(&worker.worker).unwrap_or_default();
-            living.insert(worker.worker, Seen { living: worker, last });
+            let mut seen = Seen { living: worker, last };
+            // Some of them are dead, and will be forgotten with their page: a daemon that is killed
+            // after that must have written down all that is on it.
+            seen.look();
+            living.insert(seen.living.worker, seen);
         }
         for report in last.values() {
             dead = dead.plus(report);

@@ -11,6 +11,7 @@ use scgi_tests::http::{self, Answer};
 use scgi_tests::{Manner, Request, ScgiClient};
 
 use crate::dice::{Dice, pause};
+use crate::span::Span;
 use crate::world::{App, World};
 
 /// Failures that are kept in words; all are counted.
@@ -25,19 +26,12 @@ const LOOK: Duration = Duration::from_millis(20);
 /// The longest pause of the client that lets a pool on demand fall asleep.
 const NAP_MS: u64 = 400;
 
-/// One answered request: when it began, since the torture did, and how long it took.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    pub(crate) began: Duration,
-    pub(crate) took: Duration,
-}
-
 /// What came of the requests to one app.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     pub(crate) app: App,
     /// Those whose time counts; long requests are not among them.
-    pub(crate) samples: Vec<Sample>,
+    pub(crate) samples: Vec<Span>,
     /// All that were answered as they should be.
     pub(crate) answered: u64,
     pub(crate) failures: u64,
@@ -71,21 +65,19 @@ impl Clients {
         for app in App::ALL {
             for manner in [Manner::Blocking, Manner::NonBlocking] {
                 let client = world.daemon.app(app.name()).connecting(manner);
-                threads.push(share.closed_loop(app, move || client.get("/hello")));
+                threads.push(share.closed_loop(app, || {}, move || client.get("/hello")));
             }
         }
         for app in [App::Unix, App::Tcp] {
             let (port, target) = (world.nginx.port(), format!("/{}/hello", app.name()));
-            threads.push(share.closed_loop(app, move || http::get(port, &target)));
+            threads.push(share.closed_loop(app, || {}, move || http::get(port, &target)));
             let folder = world.daemon.site().path("");
             threads.push(share.long(app, world.daemon.app(app.name()), folder));
         }
         let client = world.daemon.app(App::Demand.name());
         let mut dice = Dice::of(seed, "naps");
-        threads.push(share.closed_loop(App::Demand, move || {
-            dice.pause(NAP_MS);
-            client.get("/hello")
-        }));
+        let nap = move || dice.pause(NAP_MS);
+        threads.push(share.closed_loop(App::Demand, nap, move || client.get("/hello")));
         Self { stop, answered, threads }
     }
 
@@ -103,20 +95,22 @@ impl Clients {
 }
 
 impl Share {
+    /// Asks over and over, with a `rest` before each request.
     fn closed_loop(
         &self,
         app: App,
+        mut rest: impl FnMut() + Send + 'static,
         mut ask: impl FnMut() -> std::io::Result<Answer> + Send + 'static,
     ) -> JoinHandle<Work> {
         let share = self.clone();
         std::thread::spawn(move || {
             let mut work = Work::of(app);
             while !share.is_over() {
+                rest();
                 let began = share.epoch.elapsed();
                 match judge(ask(), "hello\n") {
                     Ok(()) => {
-                        let took = share.epoch.elapsed().saturating_sub(began);
-                        work.samples.push(Sample { began, took });
+                        work.samples.push(Span { began, ended: share.epoch.elapsed() });
                         share.count(&mut work);
                     }
                     Err(why) => work.fail(began, &why),

@@ -31,6 +31,15 @@ impl Dice {
         self.throw() % bound
     }
 
+    /// Puts `things` in an order of its own.
+    pub(crate) fn shuffle<T>(&mut self, things: &mut [T]) {
+        for at in (1..things.len()).rev() {
+            // Below the length of what is in memory.
+            let other = usize::try_from(self.below(at as u64 + 1)).unwrap_or_default();
+            things.swap(at, other);
+        }
+    }
+
     /// Lets less than `most_ms` milliseconds pass.
     pub(crate) fn pause(&mut self, most_ms: u64) {
         pause(Duration::from_millis(self.below(most_ms)));

@@ -1,10 +1,12 @@
 //! `scgi-torture`: a real daemon with apps on unix sockets, on TCP and behind nginx, asked without
-//! pause by clients of every kind, while its apps are rolled, and it is killed, at random instants.
+//! pause by clients of every kind, while its apps are rolled, and it is upgraded and killed, at
+//! random instants.
 //!
 //! ```text
 //! world     what is tortured           clients   who asks         rollers   who rolls
-//! blows     what is done to the daemon itself    verdict   what must be so in the end
-//! report    what is shown                        evidence  what is kept if it is not so
+//! blows     what is done to the daemon itself    upgrade   one of them
+//! verdict   what must be so in the end           evidence  what is kept if it is not so
+//! report    what is shown                        span      when something was
 //! ```
 //!
 //! Nothing may be lost: it ends with 1 if a request failed or was miscounted, or if anything is
@@ -17,6 +19,8 @@ mod evidence;
 mod options;
 mod report;
 mod rollers;
+mod span;
+mod upgrade;
 mod verdict;
 mod world;
 
@@ -27,7 +31,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use blows::{Blows, Survived};
+use blows::{Blow, Blows, Dealt};
 use clients::Clients;
 use options::Options;
 use rollers::Rollers;
@@ -71,39 +75,42 @@ fn strain(world: &mut World, options: &Options) -> Vec<String> {
     let epoch = Instant::now();
     let clients = Clients::start(world, options.seed(), epoch);
     let rollers = Rollers::start(world, options.seed(), epoch);
-    let blows = go_on(options, world, &clients, &rollers);
+    let dealt = go_on(Blows::shuffled(options, epoch), options, world, &clients, &rollers);
     let rolled = rollers.stop();
     let work = clients.stop();
     let took = epoch.elapsed();
-    let findings = verdict::look(world, before, &work, &rolled, &blows);
-    print(&report::tables(&work, &rolled, &blows, &findings));
+    let findings = verdict::look(world, before, &work, &rolled, &dealt);
+    print(&report::tables(&work, &rolled, &dealt, &findings));
     print(&format!("It took {} s.", took.as_secs()));
     findings.breaches
 }
 
-/// Returns when there was enough of everything; the blows that were dealt meanwhile.
+/// Deals the blows, and returns when there was enough of everything; what came of the blows.
 fn go_on(
+    mut blows: Blows,
     options: &Options,
     world: &mut World,
     clients: &Clients,
     rollers: &Rollers,
-) -> Vec<Survived> {
-    let (epoch, mut told) = (Instant::now(), Instant::now());
-    let mut blows = Blows::shuffled(options);
+) -> Dealt {
+    let (began, mut told) = (Instant::now(), Instant::now());
     while rollers.done() < options.rolls
         || !blows.are_over()
-        || epoch.elapsed() < options.at_least()
+        || began.elapsed() < options.at_least()
     {
         dice::pause(TICK);
-        blows.deal(&mut world.daemon);
+        blows.deal(&mut world.daemon, rollers);
         if told.elapsed() >= NEWS {
             told = Instant::now();
-            let (rolls, survived) = (rollers.done(), blows.survived.len());
-            let (seconds, requests) = (epoch.elapsed().as_secs(), clients.answered());
-            talk(&format!("{seconds:4} s: {rolls} rolls, {survived} kills, {requests} requests"));
+            let (seconds, rolls) = (began.elapsed().as_secs(), rollers.done());
+            let [upgrades, kills] = [Blow::Upgrade, Blow::Kill].map(|blow| blows.dealt.count(blow));
+            let requests = clients.answered();
+            talk(&format!(
+                "{seconds:4} s: {rolls} rolls, {upgrades} upgrades, {kills} kills, {requests} requests"
+            ));
         }
     }
-    blows.survived
+    blows.dealt
 }
 
 /// A line of the report. A reader that went away is not told.

@@ -4,17 +4,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 
-/// Roll real apps and kill their daemon under real load, over and over, and lose nothing.
+/// Roll real apps, upgrade their daemon and kill it under real load, over and over, and lose
+/// nothing.
 ///
-/// Exits with 1 if a single request failed, was not counted or counted twice, if a worker or a
-/// descriptor is left over, or if the daemon's memory grew; what is needed to find out why is then in
-/// a folder that is named.
+/// Exits with 1 if a single request failed, was not counted or counted twice, if an upgrade changed
+/// the daemon's process or a worker, if a worker or a descriptor is left over, or if the daemon's
+/// memory grew; what is needed to find out why is then in a folder that is named.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "tests/torture/run")]
 pub(crate) struct Options {
     /// How many rolls, of all apps together.
     #[arg(long, default_value_t = 1000)]
     pub(crate) rolls: u32,
+    /// How many times another scgid takes the daemon's place, at random instants.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) upgrades: u32,
     /// How many times the daemon is killed, at random instants, and another one started.
     #[arg(long, default_value_t = 100)]
     pub(crate) kills: u32,

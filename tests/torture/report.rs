@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::blows::{Blow, Survived};
-use crate::clients::{Sample, Work};
+use crate::blows::{Blow, Dealt};
+use crate::clients::Work;
 use crate::rollers::{Roll, Rolled};
+use crate::span::Span;
 use crate::verdict::Findings;
 use crate::world::App;
 
@@ -35,7 +36,7 @@ impl Times {
 pub(crate) fn tables(
     work: &[Work],
     rolled: &[Rolled],
-    blows: &[Survived],
+    dealt: &Dealt,
     findings: &Findings,
 ) -> String {
     let rolls: Vec<Roll> = rolled.iter().flat_map(|one| one.rolls.clone()).collect();
@@ -44,19 +45,28 @@ pub(crate) fn tables(
          during rolls, ms | added p50 / p99 / worst, ms |\n|---|---|---|---|---|---|---|\n",
     );
     for app in App::ALL {
-        told += &row(app, work, &rolls);
+        told += &row(app, Held::No, work, &rolls);
+        if rolls.iter().any(|roll| roll.app == app && roll.held.is_some()) {
+            told += &row(app, Held::Yes, work, &rolls);
+        }
     }
-    told += &blow_row(blows);
+    told += "\n| done to the daemon | times | within rolls | answers after, ms: p50 / p99 / worst | \
+             requests meanwhile, ms |\n|---|---|---|---|---|\n";
+    for blow in [Blow::Upgrade, Blow::Kill] {
+        told += &blow_row(blow, dealt, work, &rolls);
+    }
     let requests: u64 = work.iter().map(|work| work.answered).sum::<u64>()
         + rolled.iter().map(|one| one.work.answered).sum::<u64>();
-    let slowest = work.iter().flat_map(|work| &work.samples).map(|sample| sample.took).max();
-    let Findings { before, after, uncounted, .. } = findings;
+    let slowest = unheld(work, &rolls).iter().map(Span::length).max();
+    let Findings { before, after, .. } = findings;
     let sum = format!(
-        "\n{} rolls, {requests} requests; the slowest (of those that do not mean to be slow) took {} ms; \
-         {uncounted} were served by workers that ended while no daemon lived to count them. \
+        "\n{} rolls, {requests} requests; the slowest (of those that were not kept waiting by another \
+         one, or slow themselves, on purpose) took {} ms; \
+         {} times an app was at rest before an upgrade and after it, and had the same workers. \
          The daemon: {} descriptors before, {} after; {} KiB before, {} KiB after.\n",
         rolls.len(),
         ms(slowest.unwrap_or_default()),
+        dealt.compared,
         before.descriptors,
         after.descriptors,
         before.memory_bytes / 1024,
@@ -65,45 +75,75 @@ pub(crate) fn tables(
     told + &sum
 }
 
-fn blow_row(blows: &[Survived]) -> String {
-    let kills = || blows.iter().filter(|survived| survived.blow == Blow::Kill);
-    let times = Times::of(kills().map(|survived| survived.took));
-    format!(
-        "\n{} kills of the daemon; the next one answered after {} ms (p50 / p99 / worst).\n",
-        kills().count(),
-        times.told()
-    )
+fn blow_row(blow: Blow, dealt: &Dealt, work: &[Work], rolls: &[Roll]) -> String {
+    let name = match blow {
+        Blow::Kill => "killed, and another started",
+        Blow::Upgrade => "upgraded",
+    };
+    let of_kind = || dealt.survived.iter().filter(|survived| survived.blow == blow);
+    let spans: Vec<Span> = of_kind().map(|survived| survived.span).collect();
+    let within = spans.iter().filter(|blow| rolls.iter().any(|roll| roll.span.holds(blow.began)));
+    let took = Times::of(of_kind().map(|survived| survived.took));
+    let mut meanwhile = unheld(work, rolls);
+    meanwhile.retain(|sample| sample.touches(&spans));
+    let (within, meanwhile) = (within.count(), Times::of(meanwhile.iter().map(Span::length)));
+    let (times, took, meanwhile) = (spans.len(), took.told(), meanwhile.told());
+    format!("| {name} | {times} | {within} | {took} | {meanwhile} |\n")
 }
 
-fn row(app: App, work: &[Work], rolls: &[Roll]) -> String {
-    let mut rolls: Vec<_> = rolls.iter().filter(|roll| roll.app == app).copied().collect();
-    rolls.sort_by_key(|roll| roll.began);
+/// All requests that did not have to wait until another one was let go.
+fn unheld(work: &[Work], rolls: &[Roll]) -> Vec<Span> {
+    let mut held: Vec<(App, Span)> =
+        rolls.iter().filter_map(|roll| Some((roll.app, roll.held?))).collect();
+    held.sort_by_key(|(_, span)| span.began);
+    let of = |work: &Work| {
+        let spans = held.iter().filter(|(app, _)| *app == work.app).map(|(_, span)| *span);
+        let spans: Vec<Span> = spans.collect();
+        let free = work.samples.iter().filter(|sample| !sample.touches(&spans)).copied();
+        free.collect::<Vec<_>>()
+    };
+    work.iter().flat_map(of).collect()
+}
+
+/// Whether the app's only worker was kept busy over the roll: whoever asks then waits until another
+/// one is there, which is the way of the test and no price of the roll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    No,
+    Yes,
+}
+
+fn row(app: App, held: Held, work: &[Work], rolls: &[Roll]) -> String {
+    let of_app = || rolls.iter().filter(|roll| roll.app == app);
+    let mut all: Vec<Span> = of_app().map(|roll| roll.held.unwrap_or(roll.span)).collect();
+    all.sort_by_key(|span| span.began);
+    let counted = || of_app().filter(|roll| roll.held.is_some() == (held == Held::Yes));
+    let mut spans: Vec<Span> = counted().map(|roll| roll.held.unwrap_or(roll.span)).collect();
+    spans.sort_by_key(|span| span.began);
     let samples = || work.iter().filter(|work| work.app == app).flat_map(|work| &work.samples);
-    let (inside, outside): (Vec<&Sample>, Vec<&Sample>) =
-        samples().partition(|sample| is_during(sample, &rolls));
-    let [inside, outside] = [inside, outside].map(|some| Times::of(some.iter().map(|s| s.took)));
-    let durations = Times::of(rolls.iter().map(|roll| roll.ended.saturating_sub(roll.began)));
+    let inside = samples().filter(|sample| sample.touches(&spans));
+    let outside = samples().filter(|sample| !sample.touches(&all));
+    let (inside, outside) =
+        (Times::of(inside.map(Span::length)), Times::of(outside.map(Span::length)));
+    let durations = Times::of(counted().map(|roll| roll.span.length()));
+    let name = match held {
+        Held::No => app.name().to_owned(),
+        Held::Yes => format!("{}, its worker busy", app.name()),
+    };
     let added = [50, 99, 100].map(|percent| {
         let more =
             inside.percentile(percent).as_secs_f64() - outside.percentile(percent).as_secs_f64();
         format!("{:+.1}", more * 1e3)
     });
     format!(
-        "| {} | {} | {} | {} | {} | {} | {} |\n",
-        app.name(),
-        rolls.len(),
+        "| {name} | {} | {} | {} | {} | {} | {} |\n",
+        spans.len(),
         durations.told(),
         samples().count(),
         outside.told(),
         inside.told(),
         added.join(" / ")
     )
-}
-
-/// Whether any part of a request lay within one of `rolls`, which are in order and do not overlap.
-fn is_during(sample: &Sample, rolls: &[Roll]) -> bool {
-    let next = rolls.partition_point(|roll| roll.ended < sample.began);
-    rolls.get(next).is_some_and(|roll| roll.began <= sample.began + sample.took)
 }
 
 fn ms(duration: Duration) -> String {
@@ -113,17 +153,6 @@ fn ms(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_request_is_during_a_roll_if_any_part_of_it_is() {
-        let ms = Duration::from_millis;
-        let roll = |began, ended| Roll { app: App::Unix, began: ms(began), ended: ms(ended) };
-        let rolls = [roll(100, 200), roll(300, 400)];
-        let during = |began, took| is_during(&Sample { began: ms(began), took: ms(took) }, &rolls);
-
-        assert!(during(90, 20) && during(150, 1) && during(190, 20) && during(90, 400));
-        assert!(!during(10, 20) && !during(210, 20) && !during(410, 20));
-    }
 
     #[test]
     fn the_percentiles_of_times_are_told_in_order() {

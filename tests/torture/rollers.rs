@@ -1,21 +1,24 @@
 //! One roller an app: rolls it at random instants, over and over, and sees each roll through.
 //!
-//! The app of a single worker is rolled while that worker is busy, and stays so until the roll is
-//! over.
+//! The app of a single worker is rolled in two ways in turn: like the others, and while that worker is
+//! busy and stays so until the roll is over. Then nobody can be answered before the next worker is
+//! there.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use scgi_protocol::control::{self, AppDetail, Operation, OperationState};
 use scgi_tests::http::{self, Answer};
-use scgi_tests::{Request, ScgiClient, eventually, eventually_some};
+use scgi_tests::{Exchange, Request, ScgiClient, eventually, eventually_some};
 use serde::de::DeserializeOwned;
 
 use crate::clients::{Work, judge};
 use crate::dice::Dice;
+use crate::span::Span;
 use crate::world::{App, World};
 
 /// The longest pause between two rolls of an app.
@@ -31,9 +34,10 @@ const NOT_FOUND: u16 = 404;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Roll {
     pub(crate) app: App,
-    /// When it was ordered and when it had ended, since the torture began.
-    pub(crate) began: Duration,
-    pub(crate) ended: Duration,
+    /// From its order until it had ended.
+    pub(crate) span: Span,
+    /// How long the app's only worker was kept busy meanwhile, and before.
+    pub(crate) held: Option<Span>,
 }
 
 /// What a roller did.
@@ -51,6 +55,8 @@ pub(crate) struct Rolled {
 pub(crate) struct Rollers {
     done: Arc<AtomicU32>,
     stop: Arc<AtomicBool>,
+    /// Held by every roller for as long as its roll takes.
+    calm: Arc<RwLock<()>>,
     threads: Vec<JoinHandle<Rolled>>,
 }
 
@@ -69,6 +75,7 @@ impl Rollers {
     /// Has every app rolled until [`Rollers::stop`].
     pub(crate) fn start(world: &World, seed: u64, epoch: Instant) -> Self {
         let (done, stop) = (Arc::<AtomicU32>::default(), Arc::<AtomicBool>::default());
+        let calm = Arc::<RwLock<()>>::default();
         let roller = |app: App| Roller {
             app,
             control: world.daemon.site().path("control.sock"),
@@ -80,17 +87,25 @@ impl Rollers {
         };
         let start = |app| {
             let (done, stop, mut roller) = (Arc::clone(&done), Arc::clone(&stop), roller(app));
+            let calm = Arc::clone(&calm);
             std::thread::spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
                     roller.dice.pause(REST_MS);
+                    let rolling = calm.read().unwrap_or_else(PoisonError::into_inner);
                     roller.roll();
+                    drop(rolling);
                     done.fetch_add(1, Ordering::Relaxed);
                 }
                 roller.rolled
             })
         };
         let threads = App::ALL.map(start).into();
-        Self { done, stop, threads }
+        Self { done, stop, calm, threads }
+    }
+
+    /// Waits until no roll is under way; none begins while this is held.
+    pub(crate) fn calm(&self) -> RwLockWriteGuard<'_, ()> {
+        self.calm.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many rolls there were so far.
@@ -110,37 +125,39 @@ impl Roller {
     fn roll(&mut self) {
         let number = self.rolled.rolls.len();
         let until = self.folder.join(format!("rolled-{}-{number}", self.app.name()));
-        let target = format!("/hold?until={}", until.display());
-        let request = Request { method: "GET", target, body: Vec::new() };
-        let held = (self.app == App::Single).then(|| self.client.begin(&request));
-        if matches!(held, Some(Ok(_))) {
-            // It may stand in the queue behind others, and would then be the next worker's.
-            let name = until.file_name().unwrap_or_default().to_string_lossy();
-            eventually("the only worker is busy", || {
-                let workers = self.look::<AppDetail>().workers_now;
-                workers
-                    .iter()
-                    .flat_map(|worker| &worker.current)
-                    .any(|one| one.uri.contains(&*name))
-            });
-        }
+        let asked = self.epoch.elapsed();
+        let held = (self.app == App::Single && number.is_multiple_of(2)).then(|| self.hold(&until));
 
         let began = self.epoch.elapsed();
         let outcome = self.order();
         let ended = self.epoch.elapsed();
 
-        self.rolled.rolls.push(Roll { app: self.app, began, ended });
         if let Err(why) = outcome {
             let (app, at) = (self.app.name(), began.as_secs_f64());
             self.rolled.failed.push(format!("{app}: the roll that began at {at:.3} s: {why}"));
         }
-        if let Some(held) = held {
-            std::fs::write(until, "").expect("the folder of the site can be written to");
-            match judge(held.and_then(scgi_tests::Exchange::finish), "held\n") {
+        let held = held.map(|held| {
+            std::fs::write(&until, "").expect("the folder of the site can be written to");
+            match judge(held.and_then(Exchange::finish), "held\n") {
                 Ok(()) => self.rolled.work.answered += 1,
                 Err(why) => self.rolled.work.fail(began, &why),
             }
-        }
+            Span { began: asked, ended: self.epoch.elapsed() }
+        });
+        self.rolled.rolls.push(Roll { app: self.app, span: Span { began, ended }, held });
+    }
+
+    /// Keeps the only worker busy until there is a file `until`.
+    fn hold(&self, until: &Path) -> io::Result<Exchange> {
+        let target = format!("/hold?until={}", until.display());
+        let held = self.client.begin(&Request { method: "GET", target, body: Vec::new() })?;
+        // It may stand in the queue behind others, and would then be the next worker's.
+        let name = until.file_name().unwrap_or_default().to_string_lossy();
+        eventually("the only worker is busy", || {
+            let workers = self.look::<AppDetail>().workers_now;
+            workers.iter().flat_map(|worker| &worker.current).any(|one| one.uri.contains(&*name))
+        });
+        Ok(held)
     }
 
     /// Rolls the app, and waits for the end of that.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use scgi_tests::process;
 
-use crate::blows::Survived;
+use crate::blows::Dealt;
 use crate::clients::Work;
 use crate::dice::pause;
 use crate::rollers::Rolled;
@@ -16,17 +16,17 @@ use crate::world::{App, Holdings, World};
 /// and what was freed is not always given back.
 const GROWTH_MAX_BYTES: u64 = 12 << 20;
 
-/// How often and how far apart the counts are looked at until they are as they should be.
-const COUNTED_LOOKS: u32 = 100;
+/// Why workers may end.
+const ORDERLY: [&str; 2] = ["rolled", "scaled_down"];
+
+/// How often and how far apart something is looked at until it is as it should be.
+const LOOKS: u32 = 100;
 const LOOK: Duration = Duration::from_millis(50);
 
 /// What was found while the daemon lived.
 #[derive(Clone, Debug)]
 pub(crate) struct Findings {
     pub(crate) breaches: Vec<String>,
-    /// Requests that were answered and are not in the metrics: those of workers that ended while no
-    /// daemon lived, whose pages ended with them.
-    pub(crate) uncounted: u64,
     pub(crate) before: Holdings,
     pub(crate) after: Holdings,
 }
@@ -37,9 +37,10 @@ pub(crate) fn look(
     before: Holdings,
     work: &[Work],
     rolled: &[Rolled],
-    blows: &[Survived],
+    dealt: &Dealt,
 ) -> Findings {
     let mut breaches: Vec<_> = rolled.iter().flat_map(|one| one.failed.clone()).collect();
+    breaches.extend(dealt.breaches.clone());
     let all: Vec<&Work> = work.iter().chain(rolled.iter().map(|one| &one.work)).collect();
     breaches.extend(all.iter().flat_map(|work| work.words.clone()));
     let failures: u64 = all.iter().map(|work| work.failures).sum();
@@ -47,25 +48,33 @@ pub(crate) fn look(
         breaches.push(format!("{failures} requests failed"));
     }
     world.until_at_rest();
-    let mut uncounted = 0;
     for (app, asked) in answered(&all) {
         let counted = settled_count(world, app, asked);
-        // Where the daemon was always there, so was its count.
-        let is_right = if blows.is_empty() { counted == asked } else { counted <= asked };
-        if !is_right {
+        if counted != asked {
             let name = app.name();
             breaches.push(format!("{name}: clients had {asked} answers, {counted} are counted"));
         }
-        uncounted += asked.saturating_sub(counted);
         breaches.extend(aborted(world, app));
+        breaches.extend(unasked(world, app));
     }
+    let after = world.holdings();
+    breaches.extend(left_over(world, before, after));
+    Findings { breaches, before, after }
+}
+
+/// What the daemon holds and should not, in words.
+fn left_over(world: &World, before: Holdings, after: Holdings) -> Vec<String> {
+    let mut breaches = Vec::new();
     let wanted: u16 = App::ALL.iter().map(|app| app.workers_at_rest()).sum();
     let there = world.daemon.staff().len();
     if there != usize::from(wanted) {
         breaches
             .push(format!("{there} processes belong to the daemon, {wanted} workers to its apps"));
     }
-    let after = world.holdings();
+    let dead = unburied(world.daemon.pid());
+    if !dead.is_empty() {
+        breaches.push(format!("the daemon has not buried {dead:?}"));
+    }
     if after.descriptors > before.descriptors {
         breaches.push(format!(
             "the daemon has {} descriptors and had {} before: {}",
@@ -79,7 +88,7 @@ pub(crate) fn look(
         let (before, after) = (kib(before.memory_bytes), kib(after.memory_bytes));
         breaches.push(format!("the daemon takes {after} KiB and took {before} KiB before"));
     }
-    Findings { breaches, uncounted, before, after }
+    breaches
 }
 
 fn answered(all: &[&Work]) -> BTreeMap<App, u64> {
@@ -94,7 +103,7 @@ fn answered(all: &[&Work]) -> BTreeMap<App, u64> {
 /// become so.
 fn settled_count(world: &World, app: App, asked: u64) -> u64 {
     let mut counted = 0;
-    for _ in 0..COUNTED_LOOKS {
+    for _ in 0..LOOKS {
         counted = world.daemon.requests_counted(app.name());
         if counted == asked && world.daemon.look(app.name()).requests == asked {
             break;
@@ -110,6 +119,29 @@ fn aborted(world: &World, app: App) -> Option<String> {
     let series = format!("scgid_aborted_requests_total{{app=\"{}\"}}", app.name());
     let count = world.daemon.metric(&series).unwrap_or_default();
     (count > 0.0).then(|| format!("{}: {count} requests were aborted", app.name()))
+}
+
+/// Workers that ended in another way than they should, in words: nobody asked for a death.
+fn unasked(world: &World, app: App) -> Vec<String> {
+    let series = format!("scgid_worker_exits_total{{app=\"{}\",reason=\"", app.name());
+    let text = world.daemon.metrics();
+    let exits = text.lines().filter_map(|line| line.strip_prefix(&series)?.split_once("\"} "));
+    let unasked = exits.filter(|(reason, count)| !ORDERLY.contains(reason) && *count != "0");
+    unasked.map(|(why, count)| format!("{}: {count} workers ended: {why}", app.name())).collect()
+}
+
+/// Children that have ended and were not waited for, once there is none; or does not come to be none.
+fn unburied(daemon: i32) -> Vec<i32> {
+    let mut dead = Vec::new();
+    for _ in 0..LOOKS {
+        dead = process::descendants(daemon);
+        dead.retain(|pid| !process::is_alive(*pid));
+        if dead.is_empty() {
+            break;
+        }
+        pause(LOOK);
+    }
+    dead
 }
 
 /// What the descriptors of a process are, so that the one too many is found.

@@ -1,8 +1,15 @@
 //! What is tortured: a real daemon with apps of every kind, and an nginx in front of two of them.
 
 use std::path::Path;
+use std::time::Duration;
 
 use scgi_tests::{Daemon, Ended, Nginx, Site, process};
+
+use crate::dice::pause;
+
+/// How often and how far apart it is looked at what the daemon holds.
+const LOOKS: u32 = 20;
+const LOOK: Duration = Duration::from_millis(20);
 
 /// The apps. A request may outlast many rolls, hence the time that workers have to leave.
 const SITE: &str = "
@@ -101,11 +108,17 @@ impl World {
         daemon.stop()
     }
 
-    /// What the daemon holds at this moment.
+    /// What the daemon holds: the least of some looks, since a connection to it that was answered is
+    /// closed a moment later.
     pub(crate) fn holdings(&self) -> Holdings {
         let pid = self.daemon.pid();
-        let descriptors = Path::new("/proc").join(pid.to_string()).join("fd");
-        let descriptors = std::fs::read_dir(descriptors).map_or(0, Iterator::count);
+        let folder = Path::new("/proc").join(pid.to_string()).join("fd");
+        let look = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
+        let mut descriptors = look();
+        for _ in 1..LOOKS {
+            pause(LOOK);
+            descriptors = descriptors.min(look());
+        }
         Holdings { descriptors, memory_bytes: process::resident_bytes(pid) }
     }
 }

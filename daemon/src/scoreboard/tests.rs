@@ -47,6 +47,20 @@ fn what_the_dead_counted_stays_in_the_totals() {
 }
 
 #[test]
+fn what_a_worker_counted_while_no_daemon_lived_is_in_the_score_that_is_written_down_next() {
+    let (before, shop) = (Scoreboard::default(), app("shop"));
+    let (page, _memory) = born(&before, &shop, 1, 1);
+    let left = before.score(&shop);
+    ended(&page, 3);
+
+    let board = Scoreboard::default();
+    let living = Living { worker: WorkerId(1), seat: Seat(0), page, concurrency: 1 };
+    board.resume(&shop, left, vec![living]);
+
+    assert_eq!(board.score(&shop).living[&WorkerId(1)].ended, 3);
+}
+
+#[test]
 fn the_last_words_of_a_worker_are_the_requests_it_took_with_it() {
     let (board, shop) = (Scoreboard::default(), app("shop"));
     let (page, _memory) = born(&board, &shop, 1, 2);

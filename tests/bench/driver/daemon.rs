@@ -1,13 +1,13 @@
 //! The real daemon, run as a person runs it: `scgid run FILE`.
 //!
-//! It knows the daemon by its documented interface alone: the configuration, signals, the metrics
-//! listener. Each daemon has a directory of its own, removed with it.
+//! It knows the daemon by its documented interface alone: the configuration, signals, `scgictl`, the
+//! metrics listener. Each daemon has a directory of its own, removed with it.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -19,6 +19,9 @@ use crate::process;
 use crate::server::{app_program, sibling};
 use crate::wait;
 
+/// The configuration's file in the daemon's directory.
+const CONFIG: &str = "scgid.yaml";
+
 /// What a daemon gets to stop in order before it is killed.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -28,6 +31,8 @@ pub(crate) struct Daemon {
     process: Child,
     directory: TempDir,
     metrics: SocketAddr,
+    /// Workers of daemons before it: they are no children of its.
+    handed_down: Vec<u32>,
 }
 
 /// One app of a configuration, less its program, which is always the benchmark's.
@@ -49,16 +54,46 @@ impl Daemon {
     /// The file cannot be written or the daemon cannot be started.
     pub(crate) fn start(directory: TempDir, apps: &[App]) -> io::Result<Self> {
         let metrics = free_address()?;
-        let file = write(directory.path(), metrics, apps)?;
-        let talk = File::create(directory.path().join("scgid.log"))?;
-        let process = Command::new(sibling("scgid")?)
-            .arg("run")
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(talk.try_clone()?)
-            .stderr(talk)
-            .spawn()?;
-        Ok(Self { process, directory, metrics })
+        write(directory.path(), metrics, apps)?;
+        let process = spawn(directory.path())?;
+        Ok(Self { process, directory, metrics, handed_down: Vec::new() })
+    }
+
+    /// Kills it, and starts another one in its place, which may not have taken over yet; when that was
+    /// started.
+    ///
+    /// # Errors
+    ///
+    /// It is gone already, or the other one cannot be started.
+    pub(crate) fn begin_again(&mut self) -> io::Result<Instant> {
+        self.handed_down = self.workers();
+        self.process.kill()?;
+        self.process.wait()?;
+        let start = Instant::now();
+        self.process = spawn(self.directory.path())?;
+        Ok(start)
+    }
+
+    /// Runs `scgictl` to its end: how it ended, and how long it took.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be started.
+    pub(crate) fn scgictl(&self, arguments: &[&str]) -> io::Result<(Output, Duration)> {
+        let mut command = Command::new(sibling("scgictl")?);
+        command.arg("--socket").arg(self.directory.path().join("control.sock")).args(arguments);
+        let start = Instant::now();
+        let output = command.stdin(Stdio::null()).output()?;
+        Ok((output, start.elapsed()))
+    }
+
+    /// Writes its file anew.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub(crate) fn configure(&self, apps: &[App]) -> io::Result<()> {
+        write(self.directory.path(), self.metrics, apps)
     }
 
     /// Writes its file anew and tells it to read it.
@@ -67,7 +102,7 @@ impl Daemon {
     ///
     /// The file cannot be written or the daemon is gone.
     pub(crate) fn reload(&self, apps: &[App]) -> io::Result<()> {
-        write(self.directory.path(), self.metrics, apps)?;
+        self.configure(apps)?;
         Ok(kill(pid_of(self.pid()), Signal::SIGHUP)?)
     }
 
@@ -76,11 +111,13 @@ impl Daemon {
         self.process.id()
     }
 
-    /// The workers it runs: its descendants that have become the app.
+    /// The workers it runs: its descendants that have become the app, and those it took over.
     pub(crate) fn workers(&self) -> Vec<u32> {
         let app = app_program().ok();
-        let descendants = process::tree(self.pid());
-        descendants.into_iter().filter(|&pid| process::program(pid) == app).collect()
+        let mut workers = process::tree(self.pid());
+        workers.extend(&self.handed_down);
+        workers.retain(|&pid| process::program(pid) == app);
+        workers
     }
 
     /// Waits until exactly `count` workers run.
@@ -104,12 +141,12 @@ impl Daemon {
         })
     }
 
-    /// Fetches `path` from the metrics listener: how long it took, and how many bytes it was.
+    /// Fetches `path` from the metrics listener: how long it took, and all that was sent.
     ///
     /// # Errors
     ///
     /// Nothing listens, or the answer is not 200.
-    pub(crate) fn fetch(&self, path: &str) -> io::Result<(Duration, usize)> {
+    pub(crate) fn fetch(&self, path: &str) -> io::Result<(Duration, Vec<u8>)> {
         let start = Instant::now();
         let mut stream = TcpStream::connect(self.metrics)?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n")?;
@@ -119,14 +156,15 @@ impl Daemon {
         if !answer.starts_with(b"HTTP/1.1 200") {
             return Err(io::Error::other(format!("`{path}` was not answered with 200")));
         }
-        Ok((took, answer.len()))
+        Ok((took, answer))
     }
 }
 
 impl Drop for Daemon {
     /// TERM, and KILL for whoever is left: workers outlive a daemon that is killed.
     fn drop(&mut self) {
-        let tree = process::tree(self.pid());
+        let mut tree = process::tree(self.pid());
+        tree.extend(&self.handed_down);
         let _ = kill(pid_of(self.pid()), Signal::SIGTERM);
         let start = Instant::now();
         while start.elapsed() < FAREWELL && matches!(self.process.try_wait(), Ok(None)) {
@@ -159,8 +197,20 @@ pub(crate) fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
 
-fn write(directory: &Path, metrics: SocketAddr, apps: &[App]) -> io::Result<PathBuf> {
-    let file = directory.join("scgid.yaml");
+/// Starts the daemon whose file is in `directory`.
+fn spawn(directory: &Path) -> io::Result<Child> {
+    let talk = File::options().create(true).append(true).open(directory.join("scgid.log"))?;
+    Command::new(sibling("scgid")?)
+        .arg("run")
+        .arg(directory.join(CONFIG))
+        .stdin(Stdio::null())
+        .stdout(talk.try_clone()?)
+        .stderr(talk)
+        .spawn()
+}
+
+fn write(directory: &Path, metrics: SocketAddr, apps: &[App]) -> io::Result<()> {
+    let file = directory.join(CONFIG);
     let control = directory.join("control.sock");
     let program = app_program()?;
     let mut text = BufWriter::new(File::create(&file)?);
@@ -176,6 +226,5 @@ fn write(directory: &Path, metrics: SocketAddr, apps: &[App]) -> io::Result<Path
         writeln!(text, "    workers: {workers}")?;
         writeln!(text, "    env: {{BENCH_MARK: {mark}}}")?;
     }
-    text.flush()?;
-    Ok(file)
+    text.flush()
 }

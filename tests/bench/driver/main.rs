@@ -1,7 +1,7 @@
 //! `scgi-bench`: measures scgid beside the least a server can be, in one run, and prints Markdown.
 //!
 //! ```text
-//! sections/   what is measured, one file a table        jobs calls idle kill roll fleet
+//! sections/   what is measured, one file a table        jobs calls idle kill roll adopt upgrade plan fleet
 //! measure     one load on one server: samples, medians, and how much of the machine was foreign
 //! server      a contender that listens                  pool: spawned here · daemon: `scgid run`
 //! process     what the kernel says of processes         CPU, memory, sleeps, children

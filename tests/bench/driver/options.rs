@@ -59,6 +59,11 @@ impl Options {
         if self.quick { 5 } else { 15 }
     }
 
+    /// How often a daemon is killed or upgraded under load, or one app among many changed.
+    pub(crate) const fn changes(&self) -> usize {
+        if self.quick { 5 } else { 15 }
+    }
+
     /// How long a daemon with nothing to do is watched.
     pub(crate) const fn watch_seconds(&self) -> f64 {
         if self.quick { 3.0 } else { 10.0 }

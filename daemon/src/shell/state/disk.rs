@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::{O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::de::DeserializeOwned;
 
 /// Longest file, in bytes: one that is longer is neither written nor read.
@@ -128,7 +129,7 @@ impl Folder {
             .custom_flags(O_NOFOLLOW | O_CLOEXEC)
             .open(&beside)
             .and_then(|mut file| io::Write::write_all(&mut file, bytes));
-        written.and_then(|()| fs::rename(&beside, &path)).inspect_err(|_| {
+        written.and_then(|()| put_in_place(&beside, &path)).inspect_err(|_| {
             // Half a file takes room that a full disk does not have.
             let _ = fs::remove_file(&beside);
         })
@@ -144,6 +145,23 @@ impl Folder {
     pub(super) fn remove_all(&self) {
         // What is left over is overwritten by the next daemon.
         let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// Puts the file `beside` where `path` is, in one step.
+///
+/// The two change places, and what was before is removed: a file that is renamed over another one is
+/// sent to the disk there and then by ext4, and the loop would wait for a disk that is busy, a second
+/// and more.
+fn put_in_place(beside: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, beside, CWD, path, RenameFlags::EXCHANGE) {
+        Ok(()) => {
+            // If it stays, the next one is written over it.
+            let _ = fs::remove_file(beside);
+            Ok(())
+        }
+        // There is nothing to change places with, or the file system does not know how.
+        Err(_) => fs::rename(beside, path),
     }
 }
 

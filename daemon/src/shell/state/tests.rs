@@ -56,6 +56,23 @@ fn a_state_is_read_as_it_was_written() {
 }
 
 #[test]
+fn a_file_that_is_replaced_says_what_was_written_last_and_leaves_nothing_beside_it() {
+    let (_folder, path) = left(&record());
+    let mut state = State::open(&path).unwrap();
+
+    for clock_ns in 6..9 {
+        state.write_site(&SiteRecord { clock_ns, ..record() });
+    }
+
+    drop(state);
+    assert_eq!(State::open(&path).unwrap().find().left.unwrap().site.clock_ns, 8);
+    let entries = std::fs::read_dir(&path).unwrap().flatten();
+    let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["apps", "lock", "now.json", "site.json"]);
+}
+
+#[test]
 fn two_daemons_cannot_have_one_state() {
     let (_folder, path) = left(&record());
     let _first = State::open(&path).unwrap();

@@ -12,8 +12,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use scgi_protocol::address::Address;
-use scgi_tests::bench::exchange::{ask, get, ok_body};
+use scgi_tests::bench::exchange::get;
 
+use super::roll::until_answered;
 use crate::daemon::{App, Daemon, directory};
 use crate::measure::{announce, median};
 use crate::options::Options;
@@ -25,7 +26,7 @@ const SIZES: [usize; 3] = [1, 200, 1000];
 const SCRAPES: usize = 20;
 
 /// What the apps answer on `/mark` before and after the one change.
-const BEFORE: &str = "before";
+pub(super) const BEFORE: &str = "before";
 const AFTER: &str = "after";
 
 /// Prints the table.
@@ -56,7 +57,7 @@ fn fleet(size: usize, options: &Options) -> io::Result<Vec<String>> {
 
     let start = Instant::now();
     let daemon = Daemon::start(directory, &apps)?;
-    daemon.explain(wait_for_mark(&changed, BEFORE))?;
+    daemon.explain(until_answered(&changed, BEFORE))?;
     let started = start.elapsed();
 
     daemon.wait_for_workers(0)?;
@@ -67,7 +68,7 @@ fn fleet(size: usize, options: &Options) -> io::Result<Vec<String>> {
     AFTER.clone_into(&mut apps[size - 1].mark);
     let start = Instant::now();
     daemon.reload(&apps)?;
-    daemon.explain(wait_for_mark(&changed, AFTER))?;
+    daemon.explain(until_answered(&changed, AFTER))?;
     let reloaded = start.elapsed();
 
     let held = fill(&daemon, &apps)?;
@@ -86,21 +87,14 @@ fn fleet(size: usize, options: &Options) -> io::Result<Vec<String>> {
     ])
 }
 
-fn app(directory: &Path, index: usize) -> App {
+/// One app of many, on demand.
+pub(super) fn app(directory: &Path, index: usize) -> App {
     App {
         name: format!("app-{index}"),
         listen: Address::Unix(directory.join(format!("{index}.sock"))),
         workers: "{min: 0, max: 1, idle_timeout: 1s}".to_owned(),
         mark: BEFORE.to_owned(),
     }
-}
-
-fn wait_for_mark(address: &Address, mark: &str) -> io::Result<()> {
-    let request = get("/mark");
-    wait::until(&format!("`{mark}` from `{address}`"), || {
-        let reply = ask(address, &request).ok()?;
-        (ok_body(&reply) == Some(mark.as_bytes())).then_some(())
-    })
 }
 
 fn wakes_per_second(daemon: &Daemon, seconds: f64) -> f64 {
@@ -115,9 +109,9 @@ fn scrape(daemon: &Daemon) -> io::Result<(f64, usize)> {
     let mut times = Vec::new();
     let mut bytes = 0;
     for _ in 0..SCRAPES {
-        let (took, length) = daemon.fetch("/metrics")?;
+        let (took, answer) = daemon.fetch("/metrics")?;
         times.push(took.as_secs_f64() * 1e3);
-        bytes = length;
+        bytes = answer.len();
     }
     Ok((median(times), bytes))
 }

@@ -1,11 +1,14 @@
 //! The tables, one file each.
 
+mod adopt;
 mod calls;
 mod fleet;
 mod idle;
 mod jobs;
 mod kill;
+mod plan;
 mod roll;
+mod upgrade;
 
 use std::io;
 
@@ -26,14 +29,29 @@ pub(crate) enum Section {
     Kill,
     /// All workers of an app replaced under load.
     Roll,
+    /// The daemon killed under load, and the next one.
+    Adopt,
+    /// Another daemon in its place under load.
+    Upgrade,
+    /// One change among many apps, planned and applied.
+    Plan,
     /// A daemon with many apps and nothing to do.
     Fleet,
 }
 
 impl Section {
     /// All of them, in the order of the report.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Jobs, Self::Calls, Self::Idle, Self::Kill, Self::Roll, Self::Fleet];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Jobs,
+        Self::Calls,
+        Self::Idle,
+        Self::Kill,
+        Self::Roll,
+        Self::Adopt,
+        Self::Upgrade,
+        Self::Plan,
+        Self::Fleet,
+    ];
 
     /// Measures and prints.
     ///
@@ -47,6 +65,9 @@ impl Section {
             Self::Idle => idle::run(options),
             Self::Kill => kill::run(options),
             Self::Roll => roll::run(options),
+            Self::Adopt => adopt::run(options),
+            Self::Upgrade => upgrade::run(options),
+            Self::Plan => plan::run(options),
             Self::Fleet => fleet::run(options),
         }
     }

@@ -14,14 +14,14 @@ use crate::options::Options;
 use crate::table::Table;
 use crate::wait;
 
-const WORKERS: usize = 4;
+pub(super) const WORKERS: usize = 4;
 
 /// Requests at once.
 const CONNECTIONS: u32 = 16;
 
 /// How long the load is on, and how long before the roll begins.
 const LOAD_SECONDS: f64 = 1.0;
-const LEAD: Duration = Duration::from_millis(200);
+pub(super) const LEAD: Duration = Duration::from_millis(200);
 
 /// Prints the table. Beside the load with a roll in it stands the same load without one.
 pub(crate) fn run(options: &Options) -> io::Result<()> {
@@ -61,10 +61,19 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
 }
 
 /// The slowest request of a load, in milliseconds.
-fn worst_of_load(address: &Address) -> io::Result<f64> {
+pub(super) fn worst_of_load(address: &Address) -> io::Result<f64> {
     let amount = Amount::Seconds(LOAD_SECONDS);
     let load = Load { job: Job::Hello, pace: Pace::Connections(CONNECTIONS), amount };
     Ok(put_under_load(address, load)?.worst_us / 1e3)
+}
+
+/// Waits until the app answers with this mark.
+pub(super) fn until_answered(address: &Address, mark: &str) -> io::Result<()> {
+    let request = get("/mark");
+    wait::until(&format!("`{mark}` from `{address}`"), || {
+        let reply = ask(address, &request).ok()?;
+        (ok_body(&reply) == Some(mark.as_bytes())).then_some(())
+    })
 }
 
 /// Waits until all workers are others than `before`, and the app answers with this mark.
