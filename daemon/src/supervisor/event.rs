@@ -95,6 +95,8 @@ pub enum Event {
         served: Option<u64>,
         /// What the launcher said if it never became the app's program.
         words: Option<String>,
+        /// What it last wrote to its standard error, oldest line first; a few lines at most.
+        said: Vec<String>,
     },
     /// A pool was looked at.
     Load {

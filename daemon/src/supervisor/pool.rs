@@ -79,6 +79,7 @@ pub(super) struct Ended {
     pub(super) exit: Exit,
     pub(super) served: Option<u64>,
     pub(super) words: Option<String>,
+    pub(super) said: Vec<String>,
 }
 
 impl Pool {
@@ -324,7 +325,8 @@ impl Pool {
             // have ended its workers.
             let unseen = ended.exit == Exit::Unknown;
             let well = unseen || worker.served_well(ended.served, now);
-            self.pay(&worker, Death { well, never_again, ..death(&worker, how) }, now, out);
+            let said = ended.said;
+            self.pay(&worker, Death { well, never_again, said, ..death(&worker, how) }, now, out);
         }
     }
 
@@ -391,5 +393,5 @@ fn bounds(sizing: &Sizing, scaled: Option<(u16, u16)>) -> Bounds {
 
 /// The death of a worker that had not served well.
 pub(super) fn death(worker: &Worker, how: String) -> Death {
-    Death { well: false, never_again: false, how, salt: worker.id.0 }
+    Death { well: false, never_again: false, how, said: Vec::new(), salt: worker.id.0 }
 }

@@ -27,6 +27,9 @@ pub(super) struct Trail {
     never_again: bool,
     /// How the last one died.
     how: String,
+    /// What the last one that wrote something had to say.
+    #[serde(default)]
+    said: Vec<String>,
 }
 
 /// One death.
@@ -38,6 +41,8 @@ pub(super) struct Death {
     pub(super) never_again: bool,
     /// How it died, in words.
     pub(super) how: String,
+    /// What it last wrote to its standard error.
+    pub(super) said: Vec<String>,
     /// Anything that differs from worker to worker, for the jitter.
     pub(super) salt: u64,
 }
@@ -52,6 +57,9 @@ impl Trail {
         }
         self.streak = if death.well { 0 } else { self.streak.saturating_add(1) };
         self.how = death.how;
+        if !death.said.is_empty() {
+            self.said = death.said;
+        }
         self.never_again |= death.never_again;
         self.spent |= self.streak >= policy.budget || death.never_again;
         if self.spent {
@@ -118,6 +126,11 @@ impl Trail {
     pub(super) fn how(&self) -> &str {
         &self.how
     }
+
+    /// What the last one that wrote something had to say.
+    pub(super) fn said(&self) -> &[String] {
+        &self.said
+    }
 }
 
 fn doubled(first: Duration, times: u32, policy: &Restart) -> Duration {
@@ -140,7 +153,7 @@ mod tests {
     use super::*;
 
     fn death(well: bool, salt: u64) -> Death {
-        Death { well, never_again: false, how: "exit 1".into(), salt }
+        Death { well, never_again: false, how: "exit 1".into(), said: Vec::new(), salt }
     }
 
     fn at(seconds: u64) -> Moment {

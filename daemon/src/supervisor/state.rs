@@ -153,9 +153,11 @@ impl Pool {
             | AppState::Unprepared
             | AppState::Stopping => return None,
         };
+        let is_unwell = self.state != AppState::Stopped;
+        let evidence = if is_unwell { launch.trail.said().to_vec() } else { Vec::new() };
         let resting = self.active().trail.resting_until(now).filter(|_| !given_up);
         let retry_at = resting.filter(|_| self.state != AppState::Held && self.wish == Wish::Run);
-        Some(TroubleView { cause, next, retry_at })
+        Some(TroubleView { cause, evidence, next, retry_at })
     }
 }
 

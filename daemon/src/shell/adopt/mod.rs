@@ -114,7 +114,7 @@ impl<'a> Heir<'a> {
             let counted = left.as_ref().map(|page| page.report().ended);
             let told = || score.living.get(&worker.id()).map(|report| report.ended);
             let served = counted.or_else(told).filter(|requests| *requests > 0);
-            self.outcome.facts.push(Event::Exited { pid, exit, served, words: None });
+            self.outcome.facts.push(Event::Exited { pid, exit, served, words: None, said: Vec::new() });
             // The core has it forgotten, and its numbers go to the totals as those of any dead do.
             seen.extend(left.map(|page| living(&pool, worker, page)));
         }
