@@ -124,6 +124,23 @@ impl Journal {
         self.event_news.send_modify(|turn| *turn += 1);
     }
 
+    /// All events that are kept, oldest first.
+    pub fn all_events(&self) -> Vec<Event> {
+        self.lock().events.iter().map(|event| (**event).clone()).collect()
+    }
+
+    /// Goes on after `events`, of which the journal of another program ends with the last.
+    pub fn resume_events(&self, events: Vec<Event>) {
+        let mut kept = self.lock();
+        for event in events {
+            kept.last_event = kept.last_event.max(event.id);
+            kept.events.push(event);
+        }
+        while kept.events.len() > self.bounds.events {
+            kept.events.drop_oldest();
+        }
+    }
+
     /// Writes down a line of a worker.
     pub fn write_line(&self, written: Written<'_>) {
         self.lock().write_line(written, self.bounds);
@@ -133,6 +150,15 @@ impl Journal {
     /// Counts a line that came too fast to be written down.
     pub fn drop_line(&self, app: &AppName) {
         self.lock().lines.entry(app.clone()).or_default().dropped += 1;
+    }
+
+    /// Goes on counting an app's lines that came too fast from what had been told of them.
+    pub fn resume_dropped(&self, app: &AppName, least: u64) {
+        if least > 0 {
+            let mut kept = self.lock();
+            let dropped = &mut kept.lines.entry(app.clone()).or_default().dropped;
+            *dropped = least.max(*dropped);
+        }
     }
 
     /// How many lines of each app came too fast to be written down; those without are left out.

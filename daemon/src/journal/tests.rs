@@ -61,6 +61,20 @@ fn only_the_last_events_are_kept_and_their_numbers_rise_by_one() {
 }
 
 #[test]
+fn a_journal_goes_on_where_another_ended() {
+    let before = Journal::default();
+    (0..3).for_each(|_| recovered(&before, "shop"));
+    let told = before.events(Start::Last(2), None, 9).entries;
+    let journal = Journal::new(Bounds { events: 2, ..Bounds::default() });
+
+    journal.resume_events(told.iter().map(|event| (**event).clone()).collect());
+    recovered(&journal, "blog");
+
+    let batch = journal.events(Start::Last(usize::MAX), None, usize::MAX);
+    assert_eq!(batch.entries.iter().map(|event| event.id).collect::<Vec<_>>(), [3, 4]);
+}
+
+#[test]
 fn events_can_be_asked_for_by_app() {
     let journal = Journal::default();
     ["shop", "blog", "shop", "blog"].iter().for_each(|name| recovered(&journal, name));

@@ -60,12 +60,14 @@ impl Shell {
 
     fn go_on(&mut self, left: Left, written: Option<&Site>, stock: Stock) -> Result<(), String> {
         let began = self.shared.clock.now();
-        let Left { site, now, told, apps } = left;
+        let Left { site, now, told, apps, ended, events } = left;
         // Whether it makes sense is found out before anything is touched.
         let pools = apps.iter().map(|(app, left)| (app.clone(), left.pool.clone())).collect();
         let fresh = site.apps.values().cloned().map(Arc::new);
         self.supervisor = Supervisor::resume(now.memory.clone(), pools, fresh, began)?;
-        self.last_operation = now.last_operation.max(now.memory.last_operation());
+        let last_ended = ended.last().map(|operation| operation.id).unwrap_or_default();
+        let last_begun = now.last_operation.max(now.memory.last_operation());
+        self.last_operation = last_begun.max(last_ended);
         let before = self.supervisor.next_worker();
         let wanted = Wanted { apps: apps.keys().cloned().collect(), before };
         let in_force = self.site_of(&site, written);
@@ -80,7 +82,10 @@ impl Shell {
             heir.take(&app, left);
         }
         let mut outcome = heir.outcome;
+        self.shared.metrics.resume_ends(&now.ends);
         self.remember_told(&told);
+        self.shared.journal.resume_events(events);
+        ended.into_iter().for_each(|operation| self.shared.board.post_operation(operation));
         self.open_the_rest(&mut outcome);
         let facts = std::mem::take(&mut outcome.facts);
         self.turn(Event::TookOver { facts }, began);
@@ -107,11 +112,13 @@ impl Shell {
 
     /// No counter falls behind what a scrape was told.
     fn remember_told(&self, told: &ToldRecord) {
-        for (app, Told { totals, saturated, tally }) in told {
+        self.shared.metrics.resume_ends(&told.ends);
+        for (app, Told { totals, saturated, tally, lines_dropped }) in &told.apps {
             if self.supervisor.spec(app).is_some() {
                 self.hands.scoreboard.add_app(app);
                 self.hands.scoreboard.raise(app, totals, *saturated);
                 self.shared.metrics.resume(app, *tally);
+                self.shared.journal.resume_dropped(app, *lines_dropped);
             }
         }
     }

@@ -35,6 +35,21 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+        Self::Reload,
+        Self::Scale,
+        Self::Retry,
+        Self::Pause,
+        Self::Resume,
+        Self::Undo,
+        Self::Apply,
+        Self::Shutdown,
+    ];
+
     /// The verb as a word.
     pub fn as_str(self) -> &'static str {
         match self {
