@@ -219,7 +219,19 @@ fn a_stolen_descriptor_that_is_another_socket_is_refused_and_told() {
     daemon.restart();
 
     eventually("it is told", || daemon.log().contains("it is another socket"));
+    let status = daemon.scgictl("status shop");
+    assert_eq!(status.code, Some(0), "it serves: {status:?}");
+    assert!(status.out.contains("lost with the scgid before this one"), "{status:?}");
+    assert!(status.out.contains("`scgictl start shop`"), "{status:?}");
     assert_eq!(daemon.pids("shop").len(), 3, "its workers serve on");
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
+
+    daemon.kill();
+    daemon.restart();
+    assert!(daemon.look("shop").trouble.is_some(), "it is as lost as before");
+    daemon.order("POST", "/v1/apps/shop/stop", "");
+    daemon.order("POST", "/v1/apps/shop/start", "");
+    assert_eq!(daemon.look("shop").trouble, None);
     assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
 }
 
@@ -244,6 +256,7 @@ fn a_unix_socket_that_cannot_be_had_back_is_made_anew_and_nobody_is_turned_away(
     });
     load.until_answered(50);
     assert_eq!(load.stop().failed, Vec::<String>::new());
+    eventually("nothing is lost any more", || daemon.look("blog").trouble.is_none());
 }
 
 #[test]

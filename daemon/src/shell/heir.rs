@@ -8,7 +8,7 @@ use scgi_protocol::control::Wish;
 use scgi_protocol::name::{AppName, WorkerId};
 
 use super::Shell;
-use super::adopt::{Heir, Outcome, Wanted, sweep};
+use super::adopt::{Heir, Loss, Outcome, Wanted, sweep};
 use super::listeners::GivenUp;
 use super::propose::Read;
 use super::reload::facts;
@@ -87,7 +87,12 @@ impl Shell {
         self.shared.journal.resume_events(events);
         ended.into_iter().for_each(|operation| self.shared.board.post_operation(operation));
         self.open_the_rest(&mut outcome);
-        let facts = std::mem::take(&mut outcome.facts);
+        let mut facts = std::mem::take(&mut outcome.facts);
+        facts.extend(outcome.lost.iter().map(|Loss { app, what, next }| Event::Bereft {
+            app: app.clone(),
+            what: what.clone(),
+            next: next.clone(),
+        }));
         self.turn(Event::TookOver { facts }, began);
         for app in std::mem::take(&mut outcome.outdated) {
             let operation = self.next_operation();
@@ -140,7 +145,11 @@ impl Shell {
             }
             match self.hands.listeners.prepare(&spec, &given_up) {
                 Ok(prepared) => self.hands.listeners.install(prepared),
-                Err(error) => outcome.lost.push(format!("{app}: {}", in_words(&error))),
+                Err(error) => {
+                    let next = format!("mend that, then `scgictl reload {app}`");
+                    let (app, what) = (app.clone(), in_words(&error));
+                    outcome.lost.push(Loss { app, what, next });
+                }
             }
             self.hands.relist(&app);
         }
@@ -149,8 +158,8 @@ impl Shell {
     fn tell_outcome(&self, outcome: &Outcome, began: Moment) {
         let Outcome { workers, listeners, lost, .. } = outcome;
         let took_ms = self.shared.clock.now().since(began).as_millis();
-        for what in lost {
-            tracing::warn!(what, "not to be had back from the daemon before this one");
+        for Loss { app, what, .. } in lost {
+            tracing::warn!(%app, what, "not to be had back from the daemon before this one");
         }
         let lost = lost.len();
         tracing::info!(workers, listeners, lost, took_ms, "took over from the daemon before");

@@ -58,8 +58,17 @@ pub enum Event {
     /// anything is decided: nobody is sent a signal who may be gone.
     TookOver {
         /// What became of workers since: [`Event::Exited`], [`Event::Spawned`], [`Event::Lost`],
-        /// [`Event::Ready`].
+        /// [`Event::Ready`], [`Event::Bereft`].
         facts: Vec<Self>,
+    },
+    /// Something of an app was lost with the daemon before this one.
+    Bereft {
+        /// The app.
+        app: AppName,
+        /// What, and why.
+        what: String,
+        /// What a person can do about it.
+        next: String,
     },
     /// A worker said that it accepts connections.
     Ready {

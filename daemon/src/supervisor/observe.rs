@@ -57,6 +57,9 @@ impl Supervisor {
                 let app = self.launching.remove(&worker);
                 self.tell(app, |pool| pool.lost(worker))
             }
+            Event::Bereft { app, what, next } => {
+                self.tell(Some(app), |pool| pool.bereft(what, next))
+            }
             Event::TookOver { facts } => self.took_over(facts, now, out),
             Event::Exited { pid, exit, served, words, said } => {
                 let ended = Ended { exit, served, words, said };

@@ -215,6 +215,9 @@ impl Operation {
         if let (Verb::Undo, Some(why)) = (self.verb, &pool.undo_failed) {
             return failed(why);
         }
+        if pool.latest.is_out() && !pool.latest.undone && pool.awaits_last_words() {
+            return Stand::Running(pool.progress());
+        }
         if pool.latest.is_out() {
             return Stand::Failed(why_out(pool));
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use super::worker::Worker;
 use crate::spec::Restart;
 
 /// A worker that has served this long, or finished a request, has served well.
@@ -41,10 +42,13 @@ pub(super) struct Death {
     pub(super) never_again: bool,
     /// How it died, in words.
     pub(super) how: String,
-    /// What it last wrote to its standard error.
-    pub(super) said: Vec<String>,
     /// Anything that differs from worker to worker, for the jitter.
     pub(super) salt: u64,
+}
+
+/// The death of a worker that had not served well.
+pub(super) fn death(worker: &Worker, how: String) -> Death {
+    Death { well: false, never_again: false, how, salt: worker.id.0 }
 }
 
 impl Trail {
@@ -57,9 +61,6 @@ impl Trail {
         }
         self.streak = if death.well { 0 } else { self.streak.saturating_add(1) };
         self.how = death.how;
-        if !death.said.is_empty() {
-            self.said = death.said;
-        }
         self.never_again |= death.never_again;
         self.spent |= self.streak >= policy.budget || death.never_again;
         if self.spent {
@@ -127,6 +128,13 @@ impl Trail {
         &self.how
     }
 
+    /// Remembers what one that died wrote last, if it wrote anything.
+    pub(super) fn heard(&mut self, said: Vec<String>) {
+        if !said.is_empty() {
+            self.said = said;
+        }
+    }
+
     /// What the last one that wrote something had to say.
     pub(super) fn said(&self) -> &[String] {
         &self.said
@@ -153,7 +161,7 @@ mod tests {
     use super::*;
 
     fn death(well: bool, salt: u64) -> Death {
-        Death { well, never_again: false, how: "exit 1".into(), said: Vec::new(), salt }
+        Death { well, never_again: false, how: "exit 1".into(), salt }
     }
 
     fn at(seconds: u64) -> Moment {
