@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         ["exit-if", file, status] if Path::new(file).exists() => return leave(status),
         ["segv"] => fault(),
         ["silent"] => {
-            eprintln!("unruly: waiting for what never comes");
+            complain("waiting for what never comes");
             loop {
                 std::thread::park();
             }

@@ -294,6 +294,42 @@ fn a_changed_configuration_is_taken_over_after_what_was_in_force() {
 }
 
 #[test]
+fn a_site_goes_on_when_its_configuration_cannot_be_read_any_more() {
+    for broken in ["apps: {blog: [", "apps: {blog: {rum: [$echo]}}", "apps:\n\tblog: 1"] {
+        let mut daemon = site();
+        let before = [daemon.pids("blog"), daemon.pids("shop")];
+        daemon.kill();
+        daemon.site().write_config(broken);
+
+        daemon.restart();
+
+        assert_eq!([daemon.pids("blog"), daemon.pids("shop")], before, "{}", daemon.log());
+        eventually("it is told", || daemon.log().contains("configuration not taken over"));
+        assert_eq!(daemon.scgictl("reload").code, Some(2));
+        daemon.site().write_config(&SITE.replace("workers: 2", "workers: 3"));
+        let mended = daemon.scgictl("reload");
+        assert_eq!((mended.code, daemon.pids("blog").len()), (Some(0), 3), "{mended:?}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_takes_nobody_elses_site_over() {
+    let mut daemon = site();
+    daemon.kill();
+    let other = daemon.site().write("other.yaml", "apps: [");
+    let socket = daemon.site().path("control.sock");
+    std::fs::write(&other, format!("control: {{socket: {}}}\napps: [", socket.display())).unwrap();
+
+    let mut command = std::process::Command::new(scgi_tests::program("it-scgid"));
+    command.arg("run").arg(&other);
+    let said = scgi_tests::Said::by(command);
+
+    assert_eq!(said.code, Some(2), "{said:?}");
+    daemon.restart();
+    assert_eq!(daemon.pids("shop").len(), 3);
+}
+
+#[test]
 fn a_site_goes_on_when_its_configuration_has_become_wrong_after_a_problem_of_one_app_only() {
     let mut daemon = site();
     let before = daemon.pids("shop");

@@ -68,6 +68,7 @@ impl Shell {
             clock_ns: self.shared.clock.start_monotonic_ns(),
             daemon: Pid::try_from(std::process::id()).unwrap_or(0),
             notify_socket: self.hands.surroundings.notify_socket.clone(),
+            config: self.facts.borrow().config.as_ref().map(Into::into),
             text: self.facts.borrow().text.clone(),
             origin: self.facts.borrow().origin.clone(),
             revision: self.archive.in_force(),

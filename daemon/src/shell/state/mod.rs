@@ -110,6 +110,16 @@ impl State {
         Ok(Self::of(folder, lock))
     }
 
+    /// The directory at `path` and what is in it, if a daemon left it that was configured from the
+    /// file `config` and is no more. Nothing is made.
+    pub fn of_dead(path: &Path, config: &Path) -> Option<(Self, Box<Left>)> {
+        path.join(SITE).symlink_metadata().ok()?;
+        let state = Self::open(path).ok()?;
+        let left = state.find().left?;
+        let is_its = left.site.config.as_deref() == std::path::absolute(config).ok().as_deref();
+        is_its.then_some((state, left))
+    }
+
     fn of(folder: Folder, lock: Flock<File>) -> Self {
         let names = folder.names(ENDED);
         let ended = names.iter().filter_map(|name| ended_id(name)).collect();

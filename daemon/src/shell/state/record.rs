@@ -37,6 +37,9 @@ pub struct SiteRecord {
     pub daemon: Pid,
     /// Where workers say their notices.
     pub notify_socket: PathBuf,
+    /// The whole path of the file the daemon was configured from.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
     /// The configuration as it was written.
     pub text: String,
     /// Where it came from, if not from the daemon's own file.

@@ -16,6 +16,7 @@ fn record() -> SiteRecord {
         clock_ns: 5,
         daemon: 4711,
         notify_socket: "/run/c.sock.notify".into(),
+        config: Some("/etc/scgid/scgid.yaml".into()),
         text: text.to_owned(),
         origin: None,
         revision: Some(1),
