@@ -217,8 +217,11 @@ impl Beginning {
         config: Option<&Path>,
         opened: &mut BTreeMap<Address, OwnedFd>,
     ) -> Result<Self, RunError> {
-        let written = loaded.as_ref().ok().map(|loaded| &loaded.site);
-        let (state, legacy) = find_state(written, config)?;
+        let (state, legacy) = match (&loaded, config) {
+            (Ok(loaded), config) => find_state(&loaded.site, config)?,
+            (Err(_), Some(config)) => find_abandoned(config),
+            (Err(_), None) => (State::none(), None),
+        };
         let (site, origin) = match (loaded, legacy) {
             (Ok(loaded), None) => (loaded.site.clone(), Origin::Nobody(Box::new(loaded))),
             (Ok(loaded), Some(left)) => {
@@ -283,13 +286,12 @@ impl Origin {
 }
 
 /// Takes the state directory, and reads what another daemon left there.
-fn find_state(
-    site: Option<&Site>,
-    config: Option<&Path>,
-) -> Result<(State, Option<Box<Left>>), RunError> {
-    // A site that is not read from a file is for a first look, and leaves nothing behind.
-    let (Some(site), Some(_)) = (site, config) else { return Ok((State::none(), None)) };
-    let path = beside_control(site, ".state");
+fn find_state(site: &Site, config: Option<&Path>) -> Result<(State, Option<Box<Left>>), RunError> {
+    if config.is_none() {
+        // A site that is not read from a file is for a first look, and leaves nothing behind.
+        return Ok((State::none(), None));
+    }
+    let path = beside(&site.control.socket, ".state");
     if let Some(parent) = path.parent() {
         // If it cannot be made, the control socket cannot either, and that says so.
         let _ = std::fs::create_dir_all(parent);
@@ -308,6 +310,16 @@ fn find_state(
         tracing::error!(why, "state refused; what the daemon before left is left alone");
     }
     Ok((state, left))
+}
+
+/// What a daemon left that was killed, and that was configured from this file: what is written there
+/// by now is no configuration.
+fn find_abandoned(config: &Path) -> (State, Option<Box<Left>>) {
+    let found = crate::config::control_sockets(config).into_iter().find_map(|socket| {
+        let path = beside(&socket, ".state");
+        State::of_dead(&path, config)
+    });
+    found.map_or_else(|| (State::none(), None), |(state, left)| (state, Some(left)))
 }
 
 /// Says in the log what runs and where it is to be found.
@@ -339,7 +351,11 @@ fn shared(left: Option<&Left>) -> Shared {
 
 /// A path beside the control socket. Who holds that holds this: two daemons may share a directory.
 fn beside_control(site: &Site, suffix: &str) -> PathBuf {
-    let mut path = site.control.socket.clone().into_os_string();
+    beside(&site.control.socket, suffix)
+}
+
+fn beside(socket: &Path, suffix: &str) -> PathBuf {
+    let mut path = socket.as_os_str().to_owned();
     path.push(suffix);
     path.into()
 }

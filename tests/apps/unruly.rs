@@ -31,9 +31,12 @@ fn main() -> ExitCode {
         ["exit", status] => return leave(status),
         ["exit-if", file, status] if Path::new(file).exists() => return leave(status),
         ["segv"] => fault(),
-        ["silent"] => loop {
-            std::thread::park();
-        },
+        ["silent"] => {
+            complain("waiting for what never comes");
+            loop {
+                std::thread::park();
+            }
+        }
         ["when", file] => wait_for(Path::new(file)),
         ["brittle"] => return exit_code(App::new().fallback(crash).run()),
         ["stubborn"] => ignore_term(),

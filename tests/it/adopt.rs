@@ -1,9 +1,12 @@
 //! The daemon is killed, and another one takes over: nobody who asks an app notices.
 
-use std::process::{Command, Stdio};
+mod forbidden;
+mod memory;
+
+use std::process::Command;
 
 use nix::sys::signal::Signal;
-use scgi_protocol::control::{AppState, Wish};
+use scgi_protocol::control::{AppState, Operation, OperationState, Wish};
 use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually, needs_root, process};
 
 const SITE: &str = "
@@ -196,8 +199,8 @@ fn a_roll_in_which_the_daemon_is_killed_is_finished_by_the_next() {
                 && pids.len() == 3
                 && pids.iter().all(|p| !before.contains(p))
         });
-        let answer = daemon.ask("GET", &format!("/v1/operations/{}", roll.id), "").unwrap();
-        assert!(answer.status == 404 || answer.text().contains("done"), "{}", answer.text());
+        let rolled: Operation = daemon.get(&format!("/v1/operations/{}", roll.id));
+        assert_eq!(rolled.state, OperationState::Done, "{rolled:?}");
         eventually("nobody else is there", || daemon.staff().len() == 2 + 3);
     }
 
@@ -241,7 +244,19 @@ fn a_stolen_descriptor_that_is_another_socket_is_refused_and_told() {
     daemon.restart();
 
     eventually("it is told", || daemon.log().contains("it is another socket"));
+    let status = daemon.scgictl("status shop");
+    assert_eq!(status.code, Some(0), "it serves: {status:?}");
+    assert!(status.out.contains("lost with the scgid before this one"), "{status:?}");
+    assert!(status.out.contains("`scgictl start shop`"), "{status:?}");
     assert_eq!(daemon.pids("shop").len(), 3, "its workers serve on");
+    assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
+
+    daemon.kill();
+    daemon.restart();
+    assert!(daemon.look("shop").trouble.is_some(), "it is as lost as before");
+    daemon.order("POST", "/v1/apps/shop/stop", "");
+    daemon.order("POST", "/v1/apps/shop/start", "");
+    assert_eq!(daemon.look("shop").trouble, None);
     assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
 }
 
@@ -266,6 +281,7 @@ fn a_unix_socket_that_cannot_be_had_back_is_made_anew_and_nobody_is_turned_away(
     });
     load.until_answered(50);
     assert_eq!(load.stop().failed, Vec::<String>::new());
+    eventually("nothing is lost any more", || daemon.look("blog").trouble.is_none());
 }
 
 #[test]
@@ -303,6 +319,42 @@ fn a_changed_configuration_is_taken_over_after_what_was_in_force() {
 }
 
 #[test]
+fn a_site_goes_on_when_its_configuration_cannot_be_read_any_more() {
+    for broken in ["apps: {blog: [", "apps: {blog: {rum: [$echo]}}", "apps:\n\tblog: 1"] {
+        let mut daemon = site();
+        let before = [daemon.pids("blog"), daemon.pids("shop")];
+        daemon.kill();
+        daemon.site().write_config(broken);
+
+        daemon.restart();
+
+        assert_eq!([daemon.pids("blog"), daemon.pids("shop")], before, "{}", daemon.log());
+        eventually("it is told", || daemon.log().contains("configuration not taken over"));
+        assert_eq!(daemon.scgictl("reload").code, Some(2));
+        daemon.site().write_config(&SITE.replace("workers: 2", "workers: 3"));
+        let mended = daemon.scgictl("reload");
+        assert_eq!((mended.code, daemon.pids("blog").len()), (Some(0), 3), "{mended:?}");
+    }
+}
+
+#[test]
+fn a_broken_configuration_takes_nobody_elses_site_over() {
+    let mut daemon = site();
+    daemon.kill();
+    let other = daemon.site().write("other.yaml", "apps: [");
+    let socket = daemon.site().path("control.sock");
+    std::fs::write(&other, format!("control: {{socket: {}}}\napps: [", socket.display())).unwrap();
+
+    let mut command = Command::new(scgi_tests::program("it-scgid"));
+    command.arg("run").arg(&other);
+    let said = scgi_tests::Said::by(command);
+
+    assert_eq!(said.code, Some(2), "{said:?}");
+    daemon.restart();
+    assert_eq!(daemon.pids("shop").len(), 3);
+}
+
+#[test]
 fn a_site_goes_on_when_its_configuration_has_become_wrong_after_a_problem_of_one_app_only() {
     let mut daemon = site();
     let before = daemon.pids("shop");
@@ -313,89 +365,4 @@ fn a_site_goes_on_when_its_configuration_has_become_wrong_after_a_problem_of_one
 
     assert_eq!(daemon.pids("shop"), before, "{}", daemon.log());
     assert_eq!(daemon.app("shop").get("/hello").unwrap().status, 200);
-}
-
-/// Takes from this process, and from what it starts, the right to look into other users' processes.
-const WITHOUT_PTRACE: [&str; 4] =
-    ["--bounding-set", "-sys_ptrace,-perfmon", "--inh-caps", "-sys_ptrace,-perfmon"];
-
-/// A daemon that may not look into its workers, who are another user's.
-fn forbidden() -> Daemon {
-    needs_root();
-    let site = Site::new(&SITE.replace("run: [$echo]", "run: [$dir/it-echo], user: nobody"));
-    site.copy_of("it-echo");
-    let command = deprived(&site.scgid(&["run"]));
-    let daemon = Daemon::start(site, command);
-    daemon.until_up();
-    daemon
-}
-
-fn deprived(scgid: &Command) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(WITHOUT_PTRACE).arg(scgid.get_program()).args(scgid.get_args());
-    command.env_remove("NOTIFY_SOCKET").stdin(Stdio::null());
-    command
-}
-
-#[test]
-fn where_nothing_may_be_taken_from_workers_that_is_told_and_nobody_is_turned_away() {
-    let mut daemon = forbidden();
-    let loads = [load(&daemon, "blog"), load(&daemon, "shop")];
-    loads.iter().for_each(|load| load.until_answered(20));
-    let (blog, shop) = (daemon.pids("blog"), daemon.pids("shop"));
-
-    daemon.kill();
-    loads.iter().for_each(|load| load.until_answered(20));
-    daemon.restart_by(|scgid| deprived(&scgid));
-
-    let told = |what: &str| eventually(what, || daemon.log().contains(what));
-    told("blog.sock` is not to be had back (the kernel refuses: Operation not permitted");
-    told("and was made anew");
-    told("the page of worker");
-    told("writes is lost, and fills its pipe");
-    eventually("others serve at the new socket", || {
-        let pids = daemon.pids("blog");
-        pids.len() == 2 && pids.iter().all(|pid| !blog.contains(pid))
-    });
-    eventually("the old ones are gone", || blog.iter().all(|pid| !process::is_alive(*pid)));
-    assert_eq!(daemon.pids("shop"), shop, "nobody can take their place");
-    loads.iter().for_each(|load| load.until_answered(50));
-    for load in loads {
-        assert_eq!(load.stop().failed, Vec::<String>::new());
-    }
-}
-
-#[test]
-fn a_tcp_listener_that_cannot_be_had_back_is_opened_anew_by_a_stop_and_a_start() {
-    let mut daemon = forbidden();
-    let before = daemon.pids("shop");
-    daemon.kill();
-    daemon.restart_by(|scgid| deprived(&scgid));
-    assert_eq!(daemon.pids("shop"), before);
-
-    daemon.order("POST", "/v1/apps/shop/stop", "");
-    daemon.order("POST", "/v1/apps/shop/start", "");
-
-    daemon.until_serving("shop", 3);
-    assert!(daemon.pids("shop").iter().all(|pid| !before.contains(pid)));
-    assert_eq!(daemon.app("shop").get("/hello").unwrap().text(), "hello\n");
-    daemon.kill();
-    daemon.restart_by(|scgid| deprived(&scgid));
-    assert_eq!(daemon.app("shop").get("/hello").unwrap().text(), "hello\n");
-}
-
-#[test]
-fn a_worker_that_dies_where_its_listener_is_lost_is_missed_and_the_others_serve() {
-    let mut daemon = forbidden();
-    daemon.kill();
-    daemon.restart_by(|scgid| deprived(&scgid));
-    let [first, ..] = daemon.pids("shop")[..] else { panic!("three workers") };
-
-    process::signal(first, Signal::SIGKILL);
-
-    eventually("its end is noticed", || daemon.pids("shop").len() == 2);
-    assert_eq!(daemon.app("shop").get("/hello").unwrap().text(), "hello\n");
-    let said = daemon.scgictl("status");
-    assert_eq!(said.code, Some(3), "{said:?}");
-    assert!(said.out.contains("it has no listener"), "{said:?}");
 }

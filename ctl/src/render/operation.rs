@@ -1,8 +1,11 @@
 //! Operations as lines: under way, done, failed.
 
-use scgi_protocol::control::{App, Operation, OperationState, Verb};
+use scgi_protocol::control::{App, AppFailure, Operation, OperationState, Verb};
 
 use super::text;
+
+/// Of how many apps it is told what went wrong; of the others the names.
+const APPS_TOLD: usize = 3;
 
 /// How far an operation is, in a line.
 pub(crate) fn progress(operation: &Operation) -> String {
@@ -30,7 +33,7 @@ pub(crate) fn end(operation: &Operation) -> String {
             format!("{subject}: {}{so}{took}", done(verb))
         }
         OperationState::Failed => {
-            let reason = operation.reason.as_deref().unwrap_or("the daemon gives no reason");
+            let reason = reason(operation);
             let took = took.map_or_else(String::new, |took| format!(" after {took}"));
             format!("{subject}: {} failed{took}: {reason}", verb.as_str())
         }
@@ -38,18 +41,41 @@ pub(crate) fn end(operation: &Operation) -> String {
     })
 }
 
-/// What shows why an operation failed, a line each.
+/// What shows why an operation failed, a line each: of one that is about an app what its worker
+/// wrote, else app by app what went wrong there.
 pub(crate) fn evidence(operation: &Operation) -> Vec<String> {
-    operation
-        .evidence
-        .iter()
-        .map(|line| format!("  | {}", text::one_line(line.trim_end())))
-        .collect()
+    if let (Some(_), _) | (None, [_]) = (&operation.app, &operation.failures[..]) {
+        let of_one = operation.failures.first().map(|failure| &failure.evidence);
+        return lines(of_one.unwrap_or(&operation.evidence), 2);
+    }
+    let (told, more) = operation.failures.split_at(operation.failures.len().min(APPS_TOLD));
+    let told = told.iter().flat_map(|AppFailure { app, reason, evidence }| {
+        let why = text::one_line(&format!("  {app}: {reason}"));
+        std::iter::once(why).chain(lines(evidence, 4))
+    });
+    let names: Vec<&str> = more.iter().map(|failure| failure.app.as_str()).collect();
+    let more =
+        (!more.is_empty()).then(|| format!("  and {} more: {}", more.len(), names.join(", ")));
+    told.chain(more).collect()
+}
+
+/// Lines that a worker wrote.
+fn lines(written: &[String], indent: usize) -> Vec<String> {
+    let line = |line: &String| format!("{:indent$}| {}", "", text::one_line(line.trim_end()));
+    written.iter().map(line).collect()
 }
 
 /// What a person can do about a failed operation, if the daemon knows.
 pub(crate) fn next(operation: &Operation) -> Option<String> {
     operation.next.as_ref().map(|next| format!("  next: {}", text::one_line(next)))
+}
+
+/// Why it failed; how many apps, if what went wrong is told below, app by app.
+fn reason(operation: &Operation) -> String {
+    match (&operation.app, &operation.failures[..]) {
+        (None, [_, _, ..]) => format!("{} apps", operation.failures.len()),
+        _ => operation.reason.clone().unwrap_or_else(|| "the daemon gives no reason".to_owned()),
+    }
 }
 
 fn subject(operation: &Operation) -> String {

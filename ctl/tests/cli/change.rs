@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use scgi_protocol::control::{
-    AppPlan, Author, Difference, Means, Operation, Origin, Outcome, Plan, PlanAction, Revision,
-    Revisions, Unprepared, Unreadable, Verb,
+    AppFailure, AppPlan, Author, Difference, Means, Operation, Origin, Outcome, Plan, PlanAction,
+    Revision, Revisions, Unprepared, Unreadable, Verb,
 };
 use scgi_protocol::name::OperationId;
 
@@ -328,4 +328,66 @@ fn history_is_printed_for_programs_by_name_and_in_full() {
     }
     assert_eq!(run("name"), "3\n4\n5\n7\n");
     assert!(run("wide").contains("app-0, app-1, app-2, app-3, app-4, app-5, app-6"));
+}
+
+/// An apply that failed because of so many apps.
+fn failed_apply(apps: usize) -> Operation {
+    let failure = |n: usize| AppFailure {
+        app: format!("a{n}").parse().unwrap(),
+        reason: format!("generation 2 spent its restart budget; its last worker: exit {n}"),
+        evidence: vec!["Traceback (most recent call last):".into(), "KeyError: 'DATABASE'".into()],
+    };
+    let failures: Vec<_> = (1..=apps).map(failure).collect();
+    Operation {
+        reason: Some(format!("a1: {}", failures[0].reason)),
+        evidence: Vec::new(),
+        failures,
+        next: Some("mend it and apply it again".into()),
+        ..samples::failed(12, Verb::Apply, None)
+    }
+}
+
+fn told(apps: usize, format: &str) -> String {
+    let fake = Fake::new()
+        .on("POST /v1/site/reload", json(&samples::operation(12, Verb::Apply, None)))
+        .on("GET /v1/operations/12", json(&failed_apply(apps)));
+    let ended = fake.scgictl(&format!("reload {format}")).ended();
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    if format.is_empty() { ended.err } else { ended.out }
+}
+
+#[test]
+fn a_configuration_that_one_app_fails_says_why_and_what_its_worker_wrote() {
+    insta::assert_snapshot!(told(1, ""), @r"
+    error: configuration: apply failed after 3.0s: a1: generation 2 spent its restart budget; its last worker: exit 1
+      | Traceback (most recent call last):
+      | KeyError: 'DATABASE'
+      next: mend it and apply it again
+    ");
+}
+
+#[test]
+fn a_configuration_that_many_apps_fail_says_it_app_by_app_and_names_the_rest() {
+    insta::assert_snapshot!(told(6, ""), @r"
+    error: configuration: apply failed after 3.0s: 6 apps
+      a1: generation 2 spent its restart budget; its last worker: exit 1
+        | Traceback (most recent call last):
+        | KeyError: 'DATABASE'
+      a2: generation 2 spent its restart budget; its last worker: exit 2
+        | Traceback (most recent call last):
+        | KeyError: 'DATABASE'
+      a3: generation 2 spent its restart budget; its last worker: exit 3
+        | Traceback (most recent call last):
+        | KeyError: 'DATABASE'
+      and 3 more: a4, a5, a6
+      next: mend it and apply it again
+    ");
+}
+
+#[test]
+fn a_program_is_told_of_every_app_that_failed() {
+    let out = told(6, "-o json");
+
+    let last: Operation = serde_json::from_str(out.lines().last().unwrap()).unwrap();
+    assert_eq!(last.failures, failed_apply(6).failures);
 }

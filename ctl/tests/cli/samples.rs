@@ -198,6 +198,7 @@ pub(crate) fn operation(id: u64, verb: Verb, app: Option<&str>) -> Operation {
         ended: None,
         reason: None,
         evidence: Vec::new(),
+        failures: Vec::new(),
         next: None,
     }
 }

@@ -24,6 +24,7 @@ mod raw;
 mod read;
 mod reading;
 mod render;
+mod salvage;
 mod scalar;
 mod schema;
 mod show;
@@ -44,6 +45,7 @@ use reading::{Reading, folder_of};
 
 pub use files::{PLACES, find};
 pub use problem::{Paint, Problems};
+pub use salvage::control_sockets;
 pub use schema::schema;
 pub use show::show;
 pub use sources::{Kept, Sources};

@@ -111,6 +111,7 @@ pub(super) async fn accept(room: &Room, peer: Peer, asked: Asked) -> Result<Resp
             ended: None,
             reason: None,
             evidence: Vec::new(),
+            failures: Vec::new(),
             next: None,
         },
     };

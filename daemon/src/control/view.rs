@@ -3,12 +3,12 @@
 //! Three sources meet here: what the loop last posted, what the pages say at this moment, and the
 //! journal. None of them is waited for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use scgi_protocol::address::Address;
 use scgi_protocol::control::{
-    App, AppDetail, CurrentRequest, DaemonInfo, LogLine, Operation, OperationState, Roll, Trouble,
-    Wish, Worker,
+    App, AppDetail, AppFailure, AppState, CurrentRequest, DaemonInfo, Operation, OperationState,
+    Roll, Trouble, Worker,
 };
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::Serving;
@@ -19,13 +19,10 @@ use crate::scoreboard::{Living, worker_state};
 use crate::shell::clock::Clock;
 use crate::spec::{ListenAt, ListenSpec};
 use crate::supervisor::{
-    LifeView, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
+    Failure, LifeView, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
 };
 
-/// How many of a dead worker's last lines are evidence.
-const EVIDENCE: usize = 3;
-
-/// How many apps that are not well are named.
+/// How many apps are named that something has to be done about.
 const NAMED: usize = 8;
 
 /// How many events and lines are shown with an app.
@@ -80,18 +77,24 @@ fn roll(view: RollView) -> Roll {
 
 /// An operation.
 pub(super) fn operation(state: &ControlState, view: &OperationView) -> Operation {
-    let OperationView { id, verb, app, state: how, progress, since, ended, reason } = view.clone();
+    let OperationView { id, verb, app, state: how, progress, since, ended, reason, failures } =
+        view.clone();
     let wall = |moment| state.clock.wall(moment);
     let (since, ended) = (wall(since), ended.map(wall));
-    let meanwhile = |line: &LogLine| line.at >= since && ended.is_none_or(|ended| line.at <= ended);
-    let (mut evidence, mut next) = (Vec::new(), None);
-    if how == OperationState::Failed {
-        let said = app.as_ref().map(|app| last_words(state, app, meanwhile));
-        evidence = said.unwrap_or_default();
-        next =
-            Some(app.as_ref().map_or_else(|| next_of_site(state), |app| next_of_app(state, app)));
-    }
-    Operation { id, verb, app, state: how, progress, since, ended, reason, evidence, next }
+    let next = (how == OperationState::Failed).then(|| match &app {
+        Some(app) => next_of_app(state, app),
+        None => next_of_site(state, &failures),
+    });
+    let failures: Vec<_> = failures.into_iter().filter_map(failure).collect();
+    let own = failures.first().filter(|_| app.is_some());
+    let evidence = own.map(|failure| failure.evidence.clone()).unwrap_or_default();
+    let state = how;
+    Operation { id, verb, app, state, progress, since, ended, reason, evidence, failures, next }
+}
+
+fn failure(failure: Failure) -> Option<AppFailure> {
+    let Failure { app, why, said } = failure;
+    Some(AppFailure { app: app?, reason: why, evidence: said })
 }
 
 /// What a person can do after an operation of an app has failed: what the app itself needs.
@@ -104,21 +107,23 @@ fn next_of_app(state: &ControlState, name: &AppName) -> String {
         .unwrap_or_else(|| format!("`scgictl describe {name}` shows its last events and lines"))
 }
 
-/// What a person can do after an operation of the site has failed: look at what is not well.
-fn next_of_site(state: &ControlState) -> String {
-    let pools = state.board.pools();
-    let unwell = pools.iter().filter(|(_, pool)| pool.wish == Wish::Run && !pool.state.is_well());
-    let names: Vec<&str> = unwell.map(|(name, _)| name.as_str()).collect();
-    match names.len() {
+/// What a person can do after an operation of the site has failed.
+fn next_of_site(state: &ControlState, failures: &[Failure]) -> String {
+    let apps: Vec<&AppName> = failures.iter().filter_map(|failure| failure.app.as_ref()).collect();
+    let names: Vec<&str> = apps.iter().take(NAMED).map(|app| app.as_str()).collect();
+    let is_held = |app: &&AppName| {
+        let pool = state.board.pool(app);
+        pool.is_some_and(|pool| matches!(pool.state, AppState::Held | AppState::Failing))
+    };
+    let back = "or `scgictl rollback`";
+    match apps.len() {
         0 => "`scgictl events` shows what happened".to_owned(),
-        count @ ..=NAMED => {
-            let is = if count == 1 { "is" } else { "are" };
-            format!("{} {is} not well; `scgictl status` says why", names.join(", "))
-        }
-        count => {
-            let (named, more) = (names[..NAMED].join(", "), count - NAMED);
-            format!("{named} and {more} more are not well; `scgictl status` says why")
-        }
+        count if count <= NAMED && apps.iter().all(is_held) => format!(
+            "mend the program, then `scgictl retry {}`; or mend the configuration and apply it \
+             again; {back}",
+            names.join(" ")
+        ),
+        _ => format!("mend it and apply it again; {back}"),
     }
 }
 
@@ -142,7 +147,7 @@ fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>
         restarts: pool.restarts,
         since: state.clock.wall(pool.since),
         listen: pool.spec.iter().flat_map(|spec| &spec.listen).map(|l| place(state, l)).collect(),
-        trouble: pool.trouble.as_ref().map(|trouble| told(state, name, trouble)),
+        trouble: pool.trouble.as_ref().map(|trouble| told(state, trouble)),
         operation: pool.operation,
         roll: pool.roll.map(roll),
     }
@@ -162,23 +167,9 @@ fn is_serving(worker: &WorkerView) -> bool {
     worker.life == LifeView::Serving && worker.role == Role::App
 }
 
-fn told(state: &ControlState, name: &AppName, trouble: &TroubleView) -> Trouble {
-    let TroubleView { cause, next, retry_at } = trouble.clone();
-    let evidence = last_words(state, name, |_| true);
+fn told(state: &ControlState, trouble: &TroubleView) -> Trouble {
+    let TroubleView { cause, evidence, next, retry_at } = trouble.clone();
     Trouble { cause, evidence, next, retry_at: retry_at.map(|moment| state.clock.wall(moment)) }
-}
-
-/// The last words of the app's worker that died last, as far as a line of its fits.
-fn last_words(
-    state: &ControlState,
-    name: &AppName,
-    fits: impl Fn(&LogLine) -> bool,
-) -> Vec<String> {
-    let pool = state.board.pool(name);
-    let living: BTreeSet<WorkerId> =
-        pool.iter().flat_map(|pool| &pool.workers).map(|worker| worker.id).collect();
-    let of_the_dead = |line: &LogLine| !living.contains(&line.worker) && fits(line);
-    state.journal.last_words(name, of_the_dead, EVIDENCE)
 }
 
 fn workers(state: &ControlState, name: &AppName, pool: &PoolView, waiting: u32) -> Vec<Worker> {

@@ -3,8 +3,6 @@
 //! A follower never holds up the writer: what was pushed out of the journal before it came back is
 //! lost to it, and it is told how much that was.
 
-use std::sync::Arc;
-
 use scgi_protocol::control::{Event, LogLine};
 use scgi_protocol::name::AppName;
 use tokio::sync::watch;
@@ -88,7 +86,7 @@ impl LineFollower {
             if let Some(batch) = batch {
                 self.cursor = batch.cursor;
                 if !batch.entries.is_empty() || batch.missed > 0 {
-                    return batch.map(|said| Arc::clone(&said.line));
+                    return batch;
                 }
             }
             wait(&mut self.news).await;

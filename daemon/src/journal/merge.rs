@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use scgi_protocol::control::LogLine;
 
+use super::Kept;
 use super::ring::{Batch, Start};
-use super::{Kept, Said};
 
 /// How far a reader of all lines has come.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +38,7 @@ impl Kept {
         let Some(wanted) = most.checked_sub(1) else { return self.last_line };
         let rings = self.lines.values().map(|lines| &lines.ring);
         let newest = rings.flat_map(|ring| ring.iter().rev().take(most));
-        let mut ids: Vec<u64> = newest.map(|said| said.line.id).collect();
+        let mut ids: Vec<u64> = newest.map(|line| line.id).collect();
         ids.sort_unstable_by_key(|id| Reverse(*id));
         ids.get(wanted).map_or(0, |id| id - 1)
     }
@@ -67,7 +67,7 @@ impl Kept {
             && let Some(Reverse((_, at))) = heads.pop()
         {
             let rest = &mut rests[at];
-            merged.extend(rest.next().map(|said| Arc::clone(&said.line)));
+            merged.extend(rest.next().cloned());
             heads.extend(head(at, rest));
         }
         merged
@@ -77,7 +77,7 @@ impl Kept {
 /// The number of the next line of a ring's `rest`, and which ring it is.
 fn head<'a>(
     at: usize,
-    rest: &mut Peekable<impl Iterator<Item = &'a Arc<Said>>>,
+    rest: &mut Peekable<impl Iterator<Item = &'a Arc<LogLine>>>,
 ) -> Option<Reverse<(u64, usize)>> {
-    Some(Reverse((rest.peek()?.line.id, at)))
+    Some(Reverse((rest.peek()?.id, at)))
 }

@@ -24,7 +24,7 @@ use ring::Ring;
 pub use ring::{Batch, Entry, Start};
 pub use tale::Tale;
 
-use crate::supervisor::{About, Note, Role};
+use crate::supervisor::{About, Note};
 
 /// What a line costs beside its text, in bytes, roughly.
 const LINE_OVERHEAD_BYTES: usize = 128;
@@ -84,23 +84,10 @@ struct Kept {
 
 #[derive(Debug, Default)]
 struct Lines {
-    ring: Ring<Said>,
+    ring: Ring<LogLine>,
     bytes: usize,
     /// Lines that came too fast to be written down.
     dropped: u64,
-}
-
-/// A line and what its writer was there for, which a reader need not know.
-#[derive(Debug)]
-struct Said {
-    line: Arc<LogLine>,
-    role: Role,
-}
-
-impl Entry for Said {
-    fn id(&self) -> u64 {
-        self.line.id
-    }
 }
 
 impl Default for Journal {
@@ -137,6 +124,23 @@ impl Journal {
         self.event_news.send_modify(|turn| *turn += 1);
     }
 
+    /// All events that are kept, oldest first.
+    pub fn all_events(&self) -> Vec<Event> {
+        self.lock().events.iter().map(|event| (**event).clone()).collect()
+    }
+
+    /// Goes on after `events`, of which the journal of another program ends with the last.
+    pub fn resume_events(&self, events: Vec<Event>) {
+        let mut kept = self.lock();
+        for event in events {
+            kept.last_event = kept.last_event.max(event.id);
+            kept.events.push(event);
+        }
+        while kept.events.len() > self.bounds.events {
+            kept.events.drop_oldest();
+        }
+    }
+
     /// Writes down a line of a worker.
     pub fn write_line(&self, written: Written<'_>) {
         self.lock().write_line(written, self.bounds);
@@ -146,6 +150,15 @@ impl Journal {
     /// Counts a line that came too fast to be written down.
     pub fn drop_line(&self, app: &AppName) {
         self.lock().lines.entry(app.clone()).or_default().dropped += 1;
+    }
+
+    /// Goes on counting an app's lines that came too fast from what had been told of them.
+    pub fn resume_dropped(&self, app: &AppName, least: u64) {
+        if least > 0 {
+            let mut kept = self.lock();
+            let dropped = &mut kept.lines.entry(app.clone()).or_default().dropped;
+            *dropped = least.max(*dropped);
+        }
     }
 
     /// How many lines of each app came too fast to be written down; those without are left out.
@@ -166,7 +179,7 @@ impl Journal {
     pub fn lines(&self, start: Start, app: &AppName, most: usize) -> Batch<LogLine> {
         let kept = self.lock();
         let Some(Lines { ring, .. }) = kept.lines.get(app) else { return Batch::default() };
-        ring.read(ring.cursor(start, |_| true), most, |_| true).map(|said| Arc::clone(&said.line))
+        ring.read(ring.cursor(start, |_| true), most, |_| true)
     }
 
     /// At most `most` lines of all apps from `start` on, in the order of their numbers.
@@ -175,26 +188,14 @@ impl Journal {
         kept.read_all(kept.progress(start), most).0
     }
 
-    /// The last lines that one worker of an app wrote to its standard error, oldest first, at most
-    /// `most`: of the worker that `by` is true of and that wrote last. Empty lines do not count,
-    /// nor do workers that answer in the app's place.
-    pub fn last_words(
-        &self,
-        app: &AppName,
-        by: impl Fn(&LogLine) -> bool,
-        most: usize,
-    ) -> Vec<String> {
+    /// The last lines that a worker of an app wrote to its standard error, oldest first, at most
+    /// `most`. Empty lines do not count.
+    pub fn last_words(&self, app: &AppName, worker: WorkerId, most: usize) -> Vec<String> {
         let kept = self.lock();
         let Some(Lines { ring, .. }) = kept.lines.get(app) else { return Vec::new() };
-        let mut speaker: Option<WorkerId> = None;
-        let mut words: Vec<String> = ring
-            .iter()
-            .rev()
-            .filter(|said| said.role == Role::App)
-            .map(|said| &said.line)
+        let latest_first = ring.iter().rev().filter(|line| line.worker == worker);
+        let mut words: Vec<String> = latest_first
             .filter(|line| line.stream == Stream::Stderr && !line.line.trim().is_empty())
-            .filter(|line| by(line))
-            .take_while(|line| *speaker.get_or_insert(line.worker) == line.worker)
             .take(most)
             .map(|line| line.line.clone())
             .collect();
@@ -225,12 +226,12 @@ impl Journal {
 impl Kept {
     fn write_line(&mut self, written: Written<'_>, bounds: Bounds) {
         let Written { by, stream, at, line, cut_bytes, dropped_before } = written;
-        let About { app, seat, worker, generation, role } = by.clone();
+        let About { app, seat, worker, generation, role: _ } = by.clone();
         self.last_line += 1;
         let id = self.last_line;
         let bytes = cost(&line);
         let lines = self.lines.entry(app.clone()).or_default();
-        let line = Arc::new(LogLine {
+        lines.ring.push(LogLine {
             id,
             at,
             app,
@@ -242,7 +243,6 @@ impl Kept {
             cut_bytes,
             dropped_before,
         });
-        lines.ring.push(Said { line, role });
         lines.bytes += bytes;
         self.line_bytes += bytes;
         if lines.ring.len() > bounds.lines_per_app {
@@ -271,7 +271,7 @@ impl Kept {
 impl Lines {
     /// Drops the oldest line and returns how many bytes that gave back.
     fn drop_oldest(&mut self) -> usize {
-        let bytes = self.ring.drop_oldest().map_or(0, |said| cost(&said.line.line));
+        let bytes = self.ring.drop_oldest().map_or(0, |line| cost(&line.line));
         self.bytes -= bytes;
         bytes
     }

@@ -59,14 +59,6 @@ impl<T> Default for Batch<T> {
     }
 }
 
-impl<T> Batch<T> {
-    /// The same batch with something else for every entry.
-    pub(super) fn map<U>(self, change: impl Fn(&T) -> Arc<U>) -> Batch<U> {
-        let Self { entries, missed, cursor } = self;
-        Batch { entries: entries.iter().map(|entry| change(entry)).collect(), missed, cursor }
-    }
-}
-
 /// The last entries of something.
 #[derive(Debug)]
 pub(super) struct Ring<T> {

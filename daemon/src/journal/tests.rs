@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use scgi_protocol::name::{Generation, Seat};
 
 use super::*;
+use crate::supervisor::Role;
 
 fn app(name: &str) -> AppName {
     name.parse().unwrap()
@@ -57,6 +58,20 @@ fn only_the_last_events_are_kept_and_their_numbers_rise_by_one() {
 
     let batch = journal.events(Start::Last(usize::MAX), None, usize::MAX);
     assert_eq!(batch.entries.iter().map(|event| event.id).collect::<Vec<_>>(), [3, 4, 5]);
+}
+
+#[test]
+fn a_journal_goes_on_where_another_ended() {
+    let before = Journal::default();
+    (0..3).for_each(|_| recovered(&before, "shop"));
+    let told = before.events(Start::Last(2), None, 9).entries;
+    let journal = Journal::new(Bounds { events: 2, ..Bounds::default() });
+
+    journal.resume_events(told.iter().map(|event| (**event).clone()).collect());
+    recovered(&journal, "blog");
+
+    let batch = journal.events(Start::Last(usize::MAX), None, usize::MAX);
+    assert_eq!(batch.entries.iter().map(|event| event.id).collect::<Vec<_>>(), [3, 4]);
 }
 
 #[test]
@@ -113,7 +128,7 @@ fn the_bytes_of_all_lines_are_counted_to_the_last_one() {
 
     let kept = journal.lock();
     let lines = kept.lines.values().flat_map(|lines| lines.ring.iter());
-    assert_eq!(lines.map(|said| cost(&said.line.line)).sum::<usize>(), kept.line_bytes);
+    assert_eq!(lines.map(|line| cost(&line.line)).sum::<usize>(), kept.line_bytes);
 }
 
 #[test]
@@ -128,10 +143,10 @@ fn the_lines_of_a_removed_app_are_forgotten() {
 }
 
 #[test]
-fn last_words_are_what_the_last_speaker_wrote_to_stderr() {
+fn last_words_are_what_a_worker_wrote_last_to_stderr() {
     let journal = Journal::default();
     let words = [
-        (7, Stream::Stderr, "of an earlier one"),
+        (7, Stream::Stderr, "of another one"),
         (8, Stream::Stderr, "Traceback"),
         (8, Stream::Stdout, "unrelated"),
         (8, Stream::Stderr, "KeyError: 'DATABASE'"),
@@ -141,23 +156,11 @@ fn last_words_are_what_the_last_speaker_wrote_to_stderr() {
     for (by, stream, line) in words {
         write(&journal, &worker("shop", by), stream, line);
     }
+    let said = |by, most| journal.last_words(&app("shop"), WorkerId(by), most);
 
-    let dead = |line: &LogLine| line.worker < WorkerId(9);
-    let said = journal.last_words(&app("shop"), dead, 3);
-
-    assert_eq!(said, ["Traceback", "KeyError: 'DATABASE'"]);
-    assert_eq!(journal.last_words(&app("shop"), dead, 1), ["KeyError: 'DATABASE'"]);
-}
-
-#[test]
-fn what_a_relief_worker_says_is_not_the_apps_last_word() {
-    let journal = Journal::default();
-    let relief = About { role: Role::Relief, ..worker("shop", 2) };
-    write(&journal, &worker("shop", 1), Stream::Stderr, "KeyError: 'DATABASE'");
-    write(&journal, &relief, Stream::Stderr, "answering 503");
-
-    assert_eq!(journal.last_words(&app("shop"), |_| true, 3), ["KeyError: 'DATABASE'"]);
-    assert_eq!(texts(&journal, "shop").len(), 2);
+    assert_eq!(said(8, 3), ["Traceback", "KeyError: 'DATABASE'"]);
+    assert_eq!(said(8, 1), ["KeyError: 'DATABASE'"]);
+    assert_eq!(said(6, 3), [""; 0]);
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ use notes::{Count, Tallies};
 use process::Usage;
 use samples::Samples;
 pub use serve::{Door, Pulse, serve};
+pub use site::Ends;
 use site::Site;
 
 use crate::journal::Journal;
@@ -76,7 +77,7 @@ impl Metrics {
     pub fn tell(&self, note: &Note) {
         match notes::log(note) {
             Some(Count::Operation(verb, result)) => {
-                self.site.count_operation(verb.as_str(), result);
+                self.site.count_operation(verb, result);
             }
             Some(Count::App(app, count)) => self.tallies().add(app, count),
             None => {}
@@ -91,6 +92,22 @@ impl Metrics {
     /// Goes on counting from what a daemon before this one had counted of `app`.
     pub fn resume(&self, app: &AppName, tally: Tally) {
         self.tallies().raise(app, tally);
+    }
+
+    /// How many operations ended so far.
+    pub fn ends(&self) -> Ends {
+        self.site.ends()
+    }
+
+    /// Goes on counting operations from what a daemon before this one had counted.
+    pub fn resume_ends(&self, ends: &Ends) {
+        self.site.raise(ends);
+    }
+
+    /// What may not go back.
+    pub fn told(&self) -> ToldRecord {
+        let tallies = self.tallies().clone();
+        self.told_of(&tallies)
     }
 
     /// The configuration was read again and taken over.
@@ -124,13 +141,16 @@ impl Metrics {
 
     /// What may not go back. Read after what is told of the workers, and so not behind it.
     fn told_of(&self, tallies: &Tallies) -> ToldRecord {
-        let Sources { board, scoreboard, .. } = &self.sources;
+        let Sources { board, scoreboard, journal, .. } = &self.sources;
+        let dropped = journal.dropped_lines();
         let told = |app: AppName| {
             let (totals, saturated) = (scoreboard.totals(&app), scoreboard.saturated(&app));
             let tally = tallies.app(&app);
-            (app, Told { totals, saturated, tally })
+            let lines_dropped = dropped.get(&app).copied().unwrap_or_default();
+            (app, Told { totals, saturated, tally, lines_dropped })
         };
-        board.pools().into_keys().map(told).collect()
+        let apps = board.pools().into_keys().map(told).collect();
+        ToldRecord { apps, ends: self.ends() }
     }
 
     fn tallies(&self) -> MutexGuard<'_, Tallies> {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tracing::field::display;
 use tracing::{error, info, warn};
 
+use super::site::{DONE, FAILED};
 use crate::supervisor::{About, Cause, Note, Pid, Role};
 
 /// What a note adds to the counts.
@@ -126,7 +127,7 @@ pub(super) fn log(note: &Note) -> Option<Count<'_>> {
             info!(%operation, verb, app, "operation began");
         }
         Note::OperationEnded { operation, verb, app, failure } => {
-            let result = if failure.is_some() { "failed" } else { "done" };
+            let result = if failure.is_some() { FAILED } else { DONE };
             count = Some(Count::Operation(*verb, result));
             log_ended(*operation, *verb, app.as_ref(), failure.as_deref());
         }

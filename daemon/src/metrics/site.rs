@@ -7,7 +7,18 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus::core::Collector;
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
+use scgi_protocol::control::Verb;
+use serde::{Deserialize, Serialize};
+
 use super::names::{self, Family};
+
+/// How an operation can have ended, as a label.
+pub(super) const DONE: &str = "done";
+pub(super) const FAILED: &str = "failed";
+
+/// Operations that ended, by what they did: how many were done, and how many failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ends(Vec<(Verb, u64, u64)>);
 
 /// What is told of the site as a whole. Clones are handles of the same numbers.
 #[derive(Clone, Debug)]
@@ -44,12 +55,31 @@ impl Site {
         }
         let site = Self { registry, operations, reload_successful, reload_success_at };
         site.reload_succeeded(started);
+        // All are there from the beginning: of one that appears nobody knows that it rose.
+        site.ends();
         site
     }
 
     /// An operation ended.
-    pub(super) fn count_operation(&self, verb: &str, result: &str) {
-        self.operations.with_label_values(&[verb, result]).inc();
+    pub(super) fn count_operation(&self, verb: Verb, result: &str) {
+        self.operations.with_label_values(&[verb.as_str(), result]).inc();
+    }
+
+    /// How many ended so far.
+    pub(super) fn ends(&self) -> Ends {
+        let count =
+            |verb: Verb, result| self.operations.with_label_values(&[verb.as_str(), result]).get();
+        Ends(Verb::ALL.map(|verb| (verb, count(verb, DONE), count(verb, FAILED))).to_vec())
+    }
+
+    /// Counts that are behind `least` are brought up to it.
+    pub(super) fn raise(&self, Ends(least): &Ends) {
+        for (verb, done, failed) in least {
+            for (result, least) in [(DONE, done), (FAILED, failed)] {
+                let count = self.operations.with_label_values(&[verb.as_str(), result]);
+                count.inc_by(least.saturating_sub(count.get()));
+            }
+        }
     }
 
     /// The configuration was read again and taken over.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::supervisor::{OperationView, PoolView};
 
 /// How many ended operations are remembered.
-const OPERATIONS_KEPT: usize = 256;
+pub const OPERATIONS_KEPT: usize = 256;
 
 /// What the loop last published. Clones are handles of the same board.
 #[derive(Clone, Debug)]
@@ -72,6 +72,13 @@ impl Board {
     /// All operations under way and the last that ended, oldest first.
     pub fn operations(&self) -> Vec<Arc<OperationView>> {
         self.read().operations.values().cloned().collect()
+    }
+
+    /// The operations that ended, oldest first.
+    pub fn ended(&self) -> Vec<OperationView> {
+        let posted = self.read();
+        let ended = posted.operations.values().filter(|view| view.ended.is_some());
+        ended.map(|view| (**view).clone()).collect()
     }
 
     /// One operation.

@@ -8,7 +8,7 @@ use scgi_protocol::control::Wish;
 use scgi_protocol::name::{AppName, WorkerId};
 
 use super::Shell;
-use super::adopt::{Heir, Outcome, Wanted, sweep};
+use super::adopt::{Heir, Loss, Outcome, Wanted, sweep};
 use super::listeners::GivenUp;
 use super::propose::Read;
 use super::reload::facts;
@@ -64,12 +64,14 @@ impl Shell {
 
     fn go_on(&mut self, left: Left, written: Option<&Site>, stock: Stock) -> Result<(), String> {
         let began = self.shared.clock.now();
-        let Left { site, now, told, apps } = left;
+        let Left { site, now, told, apps, ended, events } = left;
         // Whether it makes sense is found out before anything is touched.
         let pools = apps.iter().map(|(app, left)| (app.clone(), left.pool.clone())).collect();
         let fresh = site.apps.values().cloned().map(Arc::new);
         self.supervisor = Supervisor::resume(now.memory.clone(), pools, fresh, began)?;
-        self.last_operation = now.last_operation.max(now.memory.last_operation());
+        let last_ended = ended.last().map(|operation| operation.id).unwrap_or_default();
+        let last_begun = now.last_operation.max(now.memory.last_operation());
+        self.last_operation = last_begun.max(last_ended);
         let before = self.supervisor.next_worker();
         let wanted = Wanted { apps: apps.keys().cloned().collect(), before };
         let in_force = self.site_of(&site, written);
@@ -84,9 +86,17 @@ impl Shell {
             heir.take(&app, left);
         }
         let mut outcome = heir.outcome;
+        self.shared.metrics.resume_ends(&now.ends);
         self.remember_told(&told);
+        self.shared.journal.resume_events(events);
+        ended.into_iter().for_each(|operation| self.shared.board.post_operation(operation));
         self.open_the_rest(&mut outcome);
-        let facts = std::mem::take(&mut outcome.facts);
+        let mut facts = std::mem::take(&mut outcome.facts);
+        facts.extend(outcome.lost.iter().map(|Loss { app, what, next }| Event::Bereft {
+            app: app.clone(),
+            what: what.clone(),
+            next: next.clone(),
+        }));
         self.turn(Event::TookOver { facts }, began);
         for app in std::mem::take(&mut outcome.outdated) {
             let operation = self.next_operation();
@@ -111,11 +121,13 @@ impl Shell {
 
     /// No counter falls behind what a scrape was told.
     fn remember_told(&self, told: &ToldRecord) {
-        for (app, Told { totals, saturated, tally }) in told {
+        self.shared.metrics.resume_ends(&told.ends);
+        for (app, Told { totals, saturated, tally, lines_dropped }) in &told.apps {
             if self.supervisor.spec(app).is_some() {
                 self.hands.scoreboard.add_app(app);
                 self.hands.scoreboard.raise(app, totals, *saturated);
                 self.shared.metrics.resume(app, *tally);
+                self.shared.journal.resume_dropped(app, *lines_dropped);
             }
         }
     }
@@ -137,7 +149,11 @@ impl Shell {
             }
             match self.hands.listeners.prepare(&spec, &given_up) {
                 Ok(prepared) => self.hands.listeners.install(prepared),
-                Err(error) => outcome.lost.push(format!("{app}: {}", in_words(&error))),
+                Err(error) => {
+                    let next = format!("mend that, then `scgictl reload {app}`");
+                    let (app, what) = (app.clone(), in_words(&error));
+                    outcome.lost.push(Loss { app, what, next });
+                }
             }
             self.hands.relist(&app);
         }
@@ -146,8 +162,8 @@ impl Shell {
     fn tell_outcome(&self, outcome: &Outcome, began: Moment) {
         let Outcome { workers, listeners, lost, .. } = outcome;
         let took_ms = self.shared.clock.now().since(began).as_millis();
-        for what in lost {
-            tracing::warn!(what, "not to be had back from the daemon before this one");
+        for Loss { app, what, .. } in lost {
+            tracing::warn!(%app, what, "not to be had back from the daemon before this one");
         }
         let lost = lost.len();
         tracing::info!(workers, listeners, lost, took_ms, "took over from the daemon before");

@@ -27,6 +27,11 @@ impl Shell {
                 self.store.keep(app, &to_store(&self.hands, app, record.as_ref()));
             }
         }
+        self.write_down_now();
+    }
+
+    /// Writes down what is under way.
+    pub(super) fn write_down_now(&mut self) {
         let now = self.now_record();
         self.state.write_now(&now);
     }
@@ -44,7 +49,8 @@ impl Shell {
 
     /// What is under way.
     pub(super) fn now_record(&self) -> NowRecord {
-        NowRecord { memory: self.supervisor.memory(), last_operation: self.last_operation }
+        let (memory, last_operation) = (self.supervisor.memory(), self.last_operation);
+        NowRecord { memory, last_operation, ends: self.shared.metrics.ends() }
     }
 
     /// The configuration in force.
@@ -62,6 +68,7 @@ impl Shell {
             clock_ns: self.shared.clock.start_monotonic_ns(),
             daemon: Pid::try_from(std::process::id()).unwrap_or(0),
             notify_socket: self.hands.surroundings.notify_socket.clone(),
+            config: self.facts.borrow().config.as_ref().map(Into::into),
             text: self.facts.borrow().text.clone(),
             origin: self.facts.borrow().origin.clone(),
             revision: self.archive.in_force(),

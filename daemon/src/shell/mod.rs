@@ -352,6 +352,10 @@ impl Shell {
             actions.sort_by_key(patience);
             let Changes { pools, operations } = self.supervisor.take_changes();
             self.hands.keep_programs(&pools, &self.supervisor);
+            let ended: Vec<_> = operations.iter().filter(|one| one.ended.is_some()).collect();
+            // One that is nowhere is one that nobody ever heard of: so this comes first.
+            ended.iter().for_each(|operation| self.state.write_ended(operation));
+            let has_ended = !ended.is_empty();
             // What a look alone changes is looked at again soon.
             if !is_look || !actions.is_empty() {
                 self.write_down(&pools);
@@ -365,6 +369,9 @@ impl Shell {
             if !released.is_empty() {
                 // Nobody keeps a listener open that was closed.
                 self.write_down(&released);
+            } else if has_ended {
+                // By now they are counted.
+                self.write_down_now();
             }
         }
         self.post(changed, now);

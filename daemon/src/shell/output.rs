@@ -6,8 +6,8 @@
 //! than its rate allows, which is slowed rather than let take the daemon's processor.
 //!
 //! A pipe may outlive its worker, held open by something the worker left behind. So a worker's
-//! end is never read off its pipes: the loop says [`Output::drain`] when it has died and
-//! [`Output::finish`] when it is forgotten.
+//! end is never read off its pipes: the loop asks for its [`Output::last_words`] when it has died and
+//! says [`Output::finish`] when it is forgotten.
 
 mod lines;
 mod rate;
@@ -40,6 +40,10 @@ const TURN_BYTES: usize = 64 * 1024;
 /// Most bytes read when a worker has died; the most a pipe can be made to hold unprivileged.
 /// Something the worker left behind may go on writing, and must not keep the loop here.
 const DRAIN_BYTES: usize = 1024 * 1024;
+
+/// How many lines of a dead worker are kept with its death, and how many characters of each.
+const LAST_WORDS: usize = 5;
+const WORDS_CHARS: usize = 300;
 
 /// How long a pipe is left alone after lines of it had to be dropped.
 const PENALTY: Duration = Duration::from_millis(10);
@@ -120,12 +124,16 @@ impl Output {
         Ok(())
     }
 
-    /// Reads what a worker has written until this moment, so that the journal holds its last
-    /// words. Never waits.
-    pub fn drain(&self, worker: WorkerId) {
-        for open in self.taps.get(&worker).into_iter().flatten() {
+    /// Reads what a worker that has ended wrote until then, and returns the last few lines of its
+    /// standard error, oldest first; a long one is cut. Never waits.
+    pub fn last_words(&self, worker: WorkerId) -> Vec<String> {
+        let Some(taps @ [_, stderr]) = self.taps.get(&worker) else { return Vec::new() };
+        for open in taps {
             open.tap.read(DRAIN_BYTES);
+            open.tap.end();
         }
+        let said = self.journal.last_words(&stderr.tap.about.app, worker, LAST_WORDS);
+        said.into_iter().map(|line| short(line.trim_end())).collect()
     }
 
     /// Reads what a worker has written until this moment, a last line without an end included,
@@ -260,6 +268,14 @@ impl Tap {
             dropped_before,
         });
         Verdict::Keep
+    }
+}
+
+/// A line as it is kept with a death.
+fn short(line: &str) -> String {
+    match line.char_indices().nth(WORDS_CHARS) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
     }
 }
 

@@ -156,13 +156,13 @@ impl Hands {
     /// A child was buried: what the core should know of it, if it was a worker.
     pub(super) fn buried(&mut self, pid: Pid, exit: Exit) -> Option<Event> {
         let process = self.born.remove(&pid)?;
-        self.output.drain(process.worker);
+        let said = self.output.last_words(process.worker);
         let served = self.scoreboard.served(process.worker);
         let words = match process.kind {
             Kind::Child(status) => status.words(),
             Kind::Adopted(_) => None,
         };
-        Some(Event::Exited { pid, exit, served, words })
+        Some(Event::Exited { pid, exit, served, words, said })
     }
 
     /// An adopted process has ended: what the core should know of it, unless it knows already.

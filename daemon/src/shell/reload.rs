@@ -50,6 +50,8 @@ pub(super) fn whole(path: &Path) -> String {
 impl Shell {
     /// Takes over the site the daemon starts with. What cannot be prepared is left out.
     pub fn begin(&mut self, loaded: Loaded) {
+        // Whatever is left of another daemon had numbers that are given again.
+        self.state.forget_ended(0);
         let mut ready = Ready::new(loaded);
         for (app, problem) in ready.open(&self.hands.listeners, |_| true, &GivenUp::new()) {
             ready.leave_out(app, &[problem]);

@@ -24,6 +24,8 @@ impl Pool {
         if replaced && std::mem::take(&mut self.rolling) {
             let app = self.name().clone();
             self.paused = false;
+            // All who lacked something have left, or are about to.
+            self.lost.clear();
             turn.out.push(Action::Tell(Note::Rolled { app, generation: latest }));
         }
         let rolled = replaced && self.app_workers().all(|w| w.generation == latest);
@@ -34,6 +36,7 @@ impl Pool {
         }
         if self.is_leaving() && self.workers.is_empty() {
             (self.rolling, self.paused) = (false, false);
+            self.lost.clear();
             // When it is started again, only the listeners of the latest will be opened.
             self.fallback.take_if(|fallback| fallback.spec.listen != self.latest.spec.listen);
         }

@@ -26,8 +26,8 @@ use super::action::{Action, Role, Spawn};
 use super::launch::Launch;
 use super::moment::Moment;
 use super::note::{Cause, Note};
-use super::pool::{Pool, death};
-use super::restart::{Death, HEALTHY_AFTER};
+use super::pool::Pool;
+use super::restart::{Death, HEALTHY_AFTER, death};
 use super::sizing::{LOOK, LOOK_FIXED, TRIAL_LOOK};
 use super::worker::{Checkup, Life, Worker};
 

@@ -58,8 +58,17 @@ pub enum Event {
     /// anything is decided: nobody is sent a signal who may be gone.
     TookOver {
         /// What became of workers since: [`Event::Exited`], [`Event::Spawned`], [`Event::Lost`],
-        /// [`Event::Ready`].
+        /// [`Event::Ready`], [`Event::Bereft`].
         facts: Vec<Self>,
+    },
+    /// Something of an app was lost with the daemon before this one.
+    Bereft {
+        /// The app.
+        app: AppName,
+        /// What, and why.
+        what: String,
+        /// What a person can do about it.
+        next: String,
     },
     /// A worker said that it accepts connections.
     Ready {
@@ -95,6 +104,8 @@ pub enum Event {
         served: Option<u64>,
         /// What the launcher said if it never became the app's program.
         words: Option<String>,
+        /// What it last wrote to its standard error, oldest line first; a few lines at most.
+        said: Vec<String>,
     },
     /// A pool was looked at.
     Load {

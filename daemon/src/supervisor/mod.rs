@@ -21,6 +21,7 @@ mod action;
 mod conclude;
 mod converge;
 mod event;
+mod failure;
 mod launch;
 mod moment;
 mod note;
@@ -47,6 +48,7 @@ use crate::spec::AppSpec;
 pub use action::{Action, Role, Signal, Spawn};
 use converge::Turn;
 pub use event::{AppOrder, Event, Exit, Load, Order, Pid};
+pub use failure::Failure;
 pub use moment::Moment;
 pub use note::{About, Cause, Note};
 use operation::{Operation, Verdict};
@@ -231,11 +233,14 @@ impl Supervisor {
             let (Some(what), Some(app)) = (next, operation.app.clone()) else { continue };
             match self.pools.get_mut(&app) {
                 Some(pool) if pool.can_open(what) => operation.remark(pool.ordered(what, out)),
-                Some(_) => operation.give_up(format!(
-                    "the listeners of the latest generation were closed meanwhile; `scgictl {} {app}` \
-                     opens them again",
-                    what.verb().as_str()
-                )),
+                Some(_) => {
+                    let why = format!(
+                        "the listeners of the latest generation were closed meanwhile; `scgictl {} \
+                         {app}` opens them again",
+                        what.verb().as_str()
+                    );
+                    operation.give_up(Failure::of(&app, why));
+                }
                 // It was removed; that is judged.
                 None => {}
             }
@@ -265,7 +270,7 @@ impl Supervisor {
             let failure = match verdict {
                 Verdict::Running(_) => continue,
                 Verdict::Done(_) => None,
-                Verdict::Failed(why) => Some(why),
+                Verdict::Failed => Some(operation.reason()),
             };
             let Operation { verb, app, .. } = operation.clone();
             self.operations.remove(&id);

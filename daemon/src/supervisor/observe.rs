@@ -9,6 +9,7 @@ use scgi_protocol::name::{AppName, OperationId};
 use super::Supervisor;
 use super::action::Action;
 use super::event::{Event, Order, Pid};
+use super::failure::Failure;
 use super::moment::Moment;
 use super::note::Note;
 use super::operation::{Operation, Verdict};
@@ -26,7 +27,7 @@ impl Supervisor {
         match event {
             Event::Apply { operation, .. } if self.shutdown => {
                 let refused = Operation::new(operation, Verb::Apply, None, BTreeSet::new(), now);
-                self.begin(refused.failing("the daemon is stopping".to_owned()), out);
+                self.begin(refused.failing(Failure::of_all("the daemon is stopping")), out);
                 BTreeSet::new()
             }
             Event::Apply { apps, unprepared, operation } => {
@@ -56,9 +57,12 @@ impl Supervisor {
                 let app = self.launching.remove(&worker);
                 self.tell(app, |pool| pool.lost(worker))
             }
+            Event::Bereft { app, what, next } => {
+                self.tell(Some(app), |pool| pool.bereft(what, next))
+            }
             Event::TookOver { facts } => self.took_over(facts, now, out),
-            Event::Exited { pid, exit, served, words } => {
-                let ended = Ended { exit, served, words };
+            Event::Exited { pid, exit, served, words, said } => {
+                let ended = Ended { exit, served, words, said };
                 let app = self.processes.remove(&pid);
                 self.tell(app, |pool| pool.exited(pid, ended, now, out))
             }
@@ -126,8 +130,8 @@ impl Supervisor {
         }
         waits_for.retain(|app| self.pools.contains_key(app));
         let operation = Operation::new(id, Verb::Apply, None, waits_for, now);
-        let why = |(app, (why, _)): (&AppName, &(String, Moment))| format!("{app}: {why}");
-        let operation = self.unprepared.iter().map(why).fold(operation, Operation::failing);
+        let failed = |(app, (why, _)): (&AppName, &(String, Moment))| Failure::of(app, why.clone());
+        let operation = self.unprepared.iter().map(failed).fold(operation, Operation::failing);
         self.begin(operation, out);
         touched
     }

@@ -7,6 +7,7 @@ use scgi_protocol::name::{AppName, OperationId};
 use serde::{Deserialize, Serialize};
 
 use super::event::AppOrder;
+use super::failure::{self, Failure};
 use super::moment::Moment;
 use super::pool::Pool;
 use super::view::OperationView;
@@ -31,7 +32,8 @@ pub(super) struct Operation {
     /// Why what was asked for is not quite what comes of it.
     remark: Option<String>,
     /// What went wrong with apps it no longer waits for.
-    failures: Vec<String>,
+    #[serde(default)]
+    failed: Vec<Failure>,
     /// The operation that has to end before this one begins, and with what it does.
     after: Option<(OperationId, AppOrder)>,
 }
@@ -43,8 +45,18 @@ pub(super) enum Verdict {
     Running(String),
     /// As it was asked to be, and what that is.
     Done(String),
-    /// Not so, and why.
-    Failed(String),
+    /// Not so; the operation knows why.
+    Failed,
+}
+
+/// How an operation stands with one of the apps it waits for.
+enum Stand {
+    /// Under way, and how far.
+    Running(String),
+    /// As it was asked to be, and what that is.
+    Done(String),
+    /// It will not be so.
+    Failed(Failure),
 }
 
 impl Operation {
@@ -55,9 +67,9 @@ impl Operation {
         waits_for: BTreeSet<AppName>,
         since: Moment,
     ) -> Self {
-        let (apps, progress, failures) = (waits_for.len(), String::new(), Vec::new());
+        let (apps, progress, failed) = (waits_for.len(), String::new(), Vec::new());
         let (remark, after) = (None, None);
-        Self { id, verb, app, since, waits_for, apps, progress, remark, failures, after }
+        Self { id, verb, app, since, waits_for, apps, progress, remark, failed, after }
     }
 
     /// It ends with `remark`, if there is one.
@@ -76,32 +88,35 @@ impl Operation {
     }
 
     /// It fails in the end, whatever becomes of the apps it waits for.
-    pub(super) fn failing(mut self, why: String) -> Self {
-        self.failures.push(why);
+    pub(super) fn failing(mut self, failure: Failure) -> Self {
+        self.fail(failure);
         self
     }
 
     /// It fails now, and waits for nobody any more.
-    pub(super) fn give_up(&mut self, why: String) {
-        self.failures.push(why);
+    pub(super) fn give_up(&mut self, failure: Failure) {
+        self.fail(failure);
         self.waits_for.clear();
+    }
+
+    /// Remembers what went wrong; lines only of the first.
+    fn fail(&mut self, failure: Failure) {
+        let is_told = self.failed.len() < failure::TOLD;
+        let said = if is_told { failure.said } else { Vec::new() };
+        self.failed.push(Failure { said, ..failure });
     }
 
     /// The roll of `pool` was undone: if it is this operation's, nothing comes of that.
     pub(super) fn undone(&mut self, pool: &Pool) {
         if self.after.is_none() && self.replaces(pool.name()) {
             self.waits_for.remove(pool.name());
-            let why = why_out(pool);
-            self.failures.push(match self.app {
-                Some(_) => why,
-                None => format!("{}: {why}", pool.name()),
-            });
+            self.fail(why_out(pool));
         }
     }
 
     /// It was given up.
     pub(super) fn is_lost(&self) -> bool {
-        self.waits_for.is_empty() && !self.failures.is_empty()
+        self.waits_for.is_empty() && !self.failed.is_empty()
     }
 
     /// It waits for `app`.
@@ -129,22 +144,21 @@ impl Operation {
         let fresh = self.since == now;
         let looked_at = if fresh { &self.waits_for } else { touched };
         for app in looked_at.intersection(&self.waits_for).cloned().collect::<Vec<_>>() {
-            match self.judge_one(pools.get(&app)) {
-                Verdict::Running(text) => {
+            match self.judge_one(&app, pools.get(&app)) {
+                Stand::Running(text) => {
                     self.progress = text;
                     continue;
                 }
-                Verdict::Done(text) => self.progress = text,
-                Verdict::Failed(why) if self.app.is_some() => self.failures.push(why),
-                Verdict::Failed(why) => self.failures.push(format!("{app}: {why}")),
+                Stand::Done(text) => self.progress = text,
+                Stand::Failed(failure) => self.fail(failure),
             }
             self.waits_for.remove(&app);
         }
-        match (self.waits_for.is_empty(), self.failures.is_empty()) {
+        match (self.waits_for.is_empty(), self.failed.is_empty()) {
             (false, _) => Verdict::Running(self.progress()),
             (true, true) if self.verb == Verb::Shutdown => Verdict::Running("leaving".to_owned()),
             (true, true) => Verdict::Done(self.end()),
-            (true, false) => Verdict::Failed(self.failures.join("; ")),
+            (true, false) => Verdict::Failed,
         }
     }
 
@@ -167,10 +181,11 @@ impl Operation {
         self.remark.as_ref().map_or_else(|| so.clone(), |remark| format!("{so}; {remark}"))
     }
 
-    fn judge_one(&self, pool: Option<&Pool>) -> Verdict {
+    fn judge_one(&self, app: &AppName, pool: Option<&Pool>) -> Stand {
+        let failed = |why: &str| Stand::Failed(Failure::of(app, why.to_owned()));
         let Some(pool) = pool else {
             return match self.verb {
-                Verb::Stop | Verb::Apply | Verb::Shutdown => Verdict::Done(NOBODY.to_owned()),
+                Verb::Stop | Verb::Apply | Verb::Shutdown => Stand::Done(NOBODY.to_owned()),
                 Verb::Start
                 | Verb::Restart
                 | Verb::Reload
@@ -178,38 +193,41 @@ impl Operation {
                 | Verb::Retry
                 | Verb::Pause
                 | Verb::Resume
-                | Verb::Undo => Verdict::Failed("the app was removed meanwhile".to_owned()),
+                | Verb::Undo => failed("the app was removed meanwhile"),
             };
         };
         if self.verb == Verb::Stop && pool.wish == Wish::Run && !pool.removed && !pool.shutdown {
-            return Verdict::Failed("the app was started meanwhile".to_owned());
+            return failed("the app was started meanwhile");
         }
         let leaving = self.verb == Verb::Stop || self.verb == Verb::Shutdown || pool.removed;
         if leaving {
             return match pool.workers.len() {
-                0 => Verdict::Done(NOBODY.to_owned()),
-                _ => Verdict::Running(pool.progress()),
+                0 => Stand::Done(NOBODY.to_owned()),
+                _ => Stand::Running(pool.progress()),
             };
         }
         if matches!(self.verb, Verb::Pause | Verb::Resume) {
-            return Verdict::Done(pool.progress());
+            return Stand::Done(pool.progress());
         }
         if self.verb == Verb::Undo && pool.latest.undone {
-            return Verdict::Running(pool.progress());
+            return Stand::Running(pool.progress());
         }
         if let (Verb::Undo, Some(why)) = (self.verb, &pool.undo_failed) {
-            return Verdict::Failed(why.clone());
+            return failed(why);
+        }
+        if pool.latest.is_out() && !pool.latest.undone && pool.awaits_last_words() {
+            return Stand::Running(pool.progress());
         }
         if pool.latest.is_out() {
-            return Verdict::Failed(why_out(pool));
+            return Stand::Failed(why_out(pool));
         }
         match (pool.is_settled(), pool.wish, self.verb) {
-            (true, _, _) => Verdict::Done(self.settled(pool)),
+            (true, _, _) => Stand::Done(self.settled(pool)),
             (_, Wish::Stop, Verb::Apply | Verb::Scale) => {
-                Verdict::Done("stopped until it is started".to_owned())
+                Stand::Done("stopped until it is started".to_owned())
             }
-            (_, Wish::Stop, _) => Verdict::Failed("the app was stopped meanwhile".to_owned()),
-            (false, Wish::Run, _) => Verdict::Running(pool.progress()),
+            (_, Wish::Stop, _) => failed("the app was stopped meanwhile"),
+            (false, Wish::Run, _) => Stand::Running(pool.progress()),
         }
     }
 
@@ -243,15 +261,22 @@ impl Operation {
         serving
     }
 
+    /// Why it fails, in one sentence.
+    pub(super) fn reason(&self) -> String {
+        match (&self.app, &self.failed[..]) {
+            (Some(_), [only]) => only.why.clone(),
+            (_, failed) => failure::sentence(failed),
+        }
+    }
+
     /// What it shows of itself.
     pub(super) fn view(&self, verdict: &Verdict, now: Moment) -> OperationView {
-        let (state, progress, reason) = match verdict {
-            Verdict::Running(progress) => (OperationState::Running, progress.clone(), None),
-            Verdict::Done(end) => (OperationState::Done, end.clone(), None),
-            Verdict::Failed(why) => {
-                (OperationState::Failed, "failed".to_owned(), Some(why.clone()))
-            }
+        let (state, progress) = match verdict {
+            Verdict::Running(progress) => (OperationState::Running, progress.clone()),
+            Verdict::Done(end) => (OperationState::Done, end.clone()),
+            Verdict::Failed => (OperationState::Failed, "failed".to_owned()),
         };
+        let has_failed = state == OperationState::Failed;
         OperationView {
             id: self.id,
             verb: self.verb,
@@ -260,21 +285,26 @@ impl Operation {
             state,
             progress,
             since: self.since,
-            reason,
+            reason: has_failed.then(|| self.reason()),
+            failures: if has_failed { self.failed.clone() } else { Vec::new() },
         }
     }
 }
 
 /// Why nothing comes of the latest launch of `pool`.
-fn why_out(pool: &Pool) -> String {
+fn why_out(pool: &Pool) -> Failure {
     let generation = pool.latest.generation;
     let rest = match &pool.fallback {
         Some(older) => format!("; generation {} serves on", older.generation),
         None => String::new(),
     };
     if pool.latest.undone {
-        return format!("an operator undid generation {generation}{rest}");
+        let why = format!("an operator undid generation {generation}{rest}");
+        return Failure::of(pool.name(), why);
     }
-    let how = pool.latest.trail.how();
-    format!("generation {generation} spent its restart budget; its last worker: {how}{rest}")
+    let trail = &pool.latest.trail;
+    let how = trail.how();
+    let why =
+        format!("generation {generation} spent its restart budget; its last worker: {how}{rest}");
+    Failure { said: trail.said().to_vec(), ..Failure::of(pool.name(), why) }
 }

@@ -17,7 +17,7 @@ use super::event::{AppOrder, Exit, Load, Pid};
 use super::launch::Launch;
 use super::moment::Moment;
 use super::note::{Cause, Note};
-use super::restart::Death;
+use super::restart::{Death, death};
 use super::sizing::{Bounds, Demand};
 use super::worker::Worker;
 use crate::spec::{AppSpec, Change, ListenSpec, Sizing};
@@ -71,6 +71,9 @@ pub struct Pool {
     pub(super) since: Moment,
     /// What was told of the launch's spent budget.
     pub(super) told: Option<AppState>,
+    /// What was lost with a daemon before this one, and what a person can do about it.
+    #[serde(default)]
+    pub(super) lost: Vec<(String, String)>,
 }
 
 /// One worker's end, as the shell saw it.
@@ -79,6 +82,7 @@ pub(super) struct Ended {
     pub(super) exit: Exit,
     pub(super) served: Option<u64>,
     pub(super) words: Option<String>,
+    pub(super) said: Vec<String>,
 }
 
 impl Pool {
@@ -109,6 +113,7 @@ impl Pool {
             state: AppState::Starting,
             since: now,
             told: None,
+            lost: Vec::new(),
         }
     }
 
@@ -318,6 +323,9 @@ impl Pool {
         let how = ended.words.unwrap_or_else(|| ended.exit.to_string());
         out.extend(self.gone(&worker, cause, how.clone(), now));
         // Who was asked to leave owes nothing; who was killed for slowness has paid already.
+        if let Some(launch) = self.launch_mut(worker.generation).filter(|_| cause.is_death()) {
+            launch.trail.heard(ended.said);
+        }
         if worker.leaving.is_none() {
             let never_again = ended.exit == Exit::Code(EXIT_NEVER_AGAIN);
             // Of an end that nobody saw the worst is not assumed: whatever ended the daemon may
@@ -387,9 +395,4 @@ impl Pool {
 fn bounds(sizing: &Sizing, scaled: Option<(u16, u16)>) -> Bounds {
     let (min, max) = scaled.unwrap_or_else(|| (sizing.min(), sizing.max()));
     Bounds { min, max, spare: sizing.spare().min(max), idle_timeout: sizing.idle_timeout() }
-}
-
-/// The death of a worker that had not served well.
-pub(super) fn death(worker: &Worker, how: String) -> Death {
-    Death { well: false, never_again: false, how, salt: worker.id.0 }
 }

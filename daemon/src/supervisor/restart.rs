@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::moment::Moment;
+use super::worker::Worker;
 use crate::spec::Restart;
 
 /// A worker that has served this long, or finished a request, has served well.
@@ -27,6 +28,9 @@ pub(super) struct Trail {
     never_again: bool,
     /// How the last one died.
     how: String,
+    /// What the last one that wrote something had to say.
+    #[serde(default)]
+    said: Vec<String>,
 }
 
 /// One death.
@@ -40,6 +44,11 @@ pub(super) struct Death {
     pub(super) how: String,
     /// Anything that differs from worker to worker, for the jitter.
     pub(super) salt: u64,
+}
+
+/// The death of a worker that had not served well.
+pub(super) fn death(worker: &Worker, how: String) -> Death {
+    Death { well: false, never_again: false, how, salt: worker.id.0 }
 }
 
 impl Trail {
@@ -117,6 +126,18 @@ impl Trail {
     /// How the last one died.
     pub(super) fn how(&self) -> &str {
         &self.how
+    }
+
+    /// Remembers what one that died wrote last, if it wrote anything.
+    pub(super) fn heard(&mut self, said: Vec<String>) {
+        if !said.is_empty() {
+            self.said = said;
+        }
+    }
+
+    /// What the last one that wrote something had to say.
+    pub(super) fn said(&self) -> &[String] {
+        &self.said
     }
 }
 

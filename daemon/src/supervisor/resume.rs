@@ -28,6 +28,9 @@ use crate::spec::{AppSpec, ListenSpec, Sizing};
 /// generation replaces another, and as many on their way out.
 const WORKERS_MOST: usize = 4 * Sizing::MOST as usize;
 
+/// Most losses of an app that are remembered.
+const LOST_MOST: usize = 64;
+
 /// No worker ever had this number or a greater one, and after it there are enough left.
 const LAST_WORKER: WorkerId = WorkerId(u64::MAX / 2);
 
@@ -153,6 +156,7 @@ impl Pool {
             && self.demand.target() == self.bounds().min
             && self.restarts == 0
             && !self.removed
+            && self.lost.is_empty()
             && self.open.len() == self.latest.spec.listen.len()
     }
 
@@ -210,6 +214,14 @@ impl Pool {
             return wrong("it was scaled to bounds that nobody can ask for");
         }
         Ok(())
+    }
+
+    /// Something of it was lost with the daemon before this one.
+    pub(super) fn bereft(&mut self, what: String, next: String) {
+        let lost = (what, next);
+        if self.lost.len() < LOST_MOST && !self.lost.contains(&lost) {
+            self.lost.push(lost);
+        }
     }
 
     /// Takes back what was only true for the daemon before.

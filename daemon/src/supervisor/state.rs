@@ -7,6 +7,7 @@ use scgi_protocol::name::{OperationId, Seat};
 
 use super::action::Role;
 use super::moment::Moment;
+use super::note::Cause;
 use super::pool::Pool;
 use super::view::{LifeView, PoolView, TroubleView, WorkerView};
 use super::worker::{Life, Worker};
@@ -63,6 +64,17 @@ impl Pool {
             && self.served().len() >= self.wanted_seats()
     }
 
+    /// A worker of the latest launch was killed because it was not ready in time, and is not gone
+    /// yet: what it wrote is heard of then.
+    pub(super) fn awaits_last_words(&self) -> bool {
+        let generation = self.latest.generation;
+        self.app_workers().any(|worker| {
+            worker.generation == generation
+                && worker.leaving == Some(Cause::StartTimeout)
+                && matches!(worker.life, Life::Killed { .. })
+        })
+    }
+
     /// How far the pool has settled.
     pub(super) fn progress(&self) -> String {
         let latest = self.latest.generation;
@@ -114,6 +126,17 @@ impl Pool {
         }
     }
 
+    /// What was lost with a daemon before this one: the first of it, and how much else.
+    fn loss(&self) -> Option<TroubleView> {
+        let (what, next) = self.lost.first()?;
+        let more = match self.lost.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more, which are in the log"),
+        };
+        let cause = format!("lost with the scgid before this one: {what}{more}");
+        Some(TroubleView { cause, next: next.clone(), ..TroubleView::default() })
+    }
+
     fn trouble(&self, now: Moment) -> Option<TroubleView> {
         let name = self.name();
         let launch = &self.latest;
@@ -151,11 +174,13 @@ impl Pool {
             | AppState::Starting
             | AppState::Rolling
             | AppState::Unprepared
-            | AppState::Stopping => return None,
+            | AppState::Stopping => return self.loss(),
         };
+        let is_unwell = self.state != AppState::Stopped;
+        let evidence = if is_unwell { launch.trail.said().to_vec() } else { Vec::new() };
         let resting = self.active().trail.resting_until(now).filter(|_| !given_up);
         let retry_at = resting.filter(|_| self.state != AppState::Held && self.wish == Wish::Run);
-        Some(TroubleView { cause, next, retry_at })
+        Some(TroubleView { cause, evidence, next, retry_at })
     }
 }
 

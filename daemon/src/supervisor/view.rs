@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use scgi_protocol::control::{AppState, OperationState, Seats, Verb, Wish};
 use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
+use serde::{Deserialize, Serialize};
 
 use super::action::Role;
 use super::event::Pid;
+use super::failure::Failure;
 use super::moment::Moment;
 use crate::spec::AppSpec;
 
@@ -55,10 +57,13 @@ pub struct RollView {
 }
 
 /// What is wrong with a pool.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TroubleView {
     /// What happened, in one sentence.
     pub cause: String,
+    /// What shows it: what the last worker that died wrote to its standard error, oldest line
+    /// first.
+    pub evidence: Vec<String>,
     /// The next step for a person.
     pub next: String,
     /// When the daemon tries again by itself.
@@ -89,6 +94,7 @@ impl TroubleView {
     pub(super) fn unprepared(why: &str, meanwhile: &str) -> Self {
         Self {
             cause: why.to_owned(),
+            evidence: Vec::new(),
             next: format!("{meanwhile}mend it, then `scgictl reload`"),
             retry_at: None,
         }
@@ -130,7 +136,7 @@ pub enum LifeView {
 }
 
 /// An operation as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationView {
     /// Its number.
     pub id: OperationId,
@@ -146,6 +152,8 @@ pub struct OperationView {
     pub since: Moment,
     /// When it ended.
     pub ended: Option<Moment>,
-    /// Why it failed.
+    /// Why it failed, in one sentence.
     pub reason: Option<String>,
+    /// What went wrong, app by app; lines of workers only with the first.
+    pub failures: Vec<Failure>,
 }

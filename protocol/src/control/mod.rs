@@ -91,7 +91,7 @@ pub use app::{
     UpgradeRequest, Wish, Worker, WorkerState,
 };
 pub use event::{Event, Level, LogLine, Stream};
-pub use operation::{Operation, OperationState, Scale, Verb};
+pub use operation::{AppFailure, Operation, OperationState, Scale, Verb};
 pub use plan::{AppPlan, Difference, Means, Plan, PlanAction, Unprepared};
 pub use problem::{ConfigProblem, PROBLEM_MEDIA_TYPE, Place, Problem, ProblemKind};
 pub use revision::{Author, Origin, Outcome, Revision, Revisions, Unreadable};

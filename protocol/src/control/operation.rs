@@ -35,6 +35,21 @@ pub enum Verb {
 }
 
 impl Verb {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+        Self::Reload,
+        Self::Scale,
+        Self::Retry,
+        Self::Pause,
+        Self::Resume,
+        Self::Undo,
+        Self::Apply,
+        Self::Shutdown,
+    ];
+
     /// The verb as a word.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -86,12 +101,29 @@ pub struct Operation {
     pub since: Timestamp,
     /// When it ended.
     pub ended: Option<Timestamp>,
-    /// Why it failed.
+    /// Why it failed, in one sentence; of many apps the first are told and the others named.
     pub reason: Option<String>,
-    /// What shows it: the last words of the workers that died.
+    /// What shows it, if it is about one app: the last lines that its last worker to die wrote to
+    /// its standard error.
     pub evidence: Vec<String>,
+    /// Why it failed, app by app.
+    #[serde(default)]
+    pub failures: Vec<AppFailure>,
     /// What a person can do about it, if it failed.
     pub next: Option<String>,
+}
+
+/// What went wrong with one app.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AppFailure {
+    /// The app.
+    pub app: AppName,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// What shows it: the last lines that its last worker to die wrote to its standard error. Only
+    /// of the first apps.
+    pub evidence: Vec<String>,
 }
 
 /// How many workers an app shall have, until the next change of its configuration.

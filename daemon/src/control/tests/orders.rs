@@ -1,11 +1,11 @@
 //! Orders: what the loop hears, and what becomes of it.
 
 use axum::http::StatusCode;
-use scgi_protocol::control::{Operation, OperationState, Verb, Wish};
+use scgi_protocol::control::{Operation, OperationState, Verb};
 use scgi_protocol::name::OperationId;
 
-use super::world::{World, name, running};
-use crate::supervisor::{Moment, OperationView, PoolView};
+use super::world::{World, name, running, said};
+use crate::supervisor::{Failure, Moment, OperationView};
 
 #[tokio::test]
 async fn every_order_reaches_the_loop_as_it_was_meant() {
@@ -112,35 +112,53 @@ async fn waiting_ends_when_the_time_is_over_and_when_the_daemon_ends() {
 }
 
 #[tokio::test]
-async fn a_failed_operation_shows_what_the_dead_said_meanwhile() {
+async fn a_failed_operation_shows_what_the_dead_said() {
     let world = World::new();
-    let began = world.state.clock.now();
-    world.write("shop", 8, "KeyError: 'DATABASE'");
-    let ended = OperationView {
-        state: OperationState::Failed,
-        since: began,
-        ended: Some(world.state.clock.now()),
-        ..running(5)
-    };
-    world.state.board.post_operation(ended);
+    world.state.board.post_operation(failed(5, Some("shop"), &["shop"]));
     world.state.board.post_operation(running(6));
 
     let failed: Operation = world.get("/v1/operations/5").await.json();
     let all: Vec<Operation> = world.get("/v1/operations").await.json();
 
-    assert_eq!(failed.evidence, ["KeyError: 'DATABASE'"]);
+    assert_eq!(failed.evidence, said());
     assert_eq!(failed.next.unwrap(), "correct the program, then `scgictl retry shop`");
     assert!(all[1].evidence.is_empty(), "an operation under way has nothing to show");
     assert_eq!(all[1].next, None);
 }
 
 #[tokio::test]
+async fn a_failed_operation_of_the_site_shows_it_app_by_app() {
+    let world = World::new();
+    world.state.board.post_operation(failed(5, None, &["blog", "shop"]));
+
+    let failed: Operation = world.get("/v1/operations/5").await.json();
+
+    assert_eq!(failed.evidence, [""; 0]);
+    let failures = failed.failures.iter().map(|one| (one.app.as_str(), one.reason.as_str()));
+    assert_eq!(failures.collect::<Vec<_>>(), [("blog", "exit 1"), ("shop", "exit 1")]);
+    assert_eq!(failed.failures[1].evidence, said());
+}
+
+/// An operation that failed because of these apps.
+fn failed(id: u64, app: Option<&str>, apps: &[&str]) -> OperationView {
+    let failure = |app: &&str| Failure { app: Some(name(app)), why: "exit 1".into(), said: said() };
+    OperationView {
+        app: app.map(name),
+        state: OperationState::Failed,
+        ended: Some(Moment::START),
+        failures: apps.iter().map(failure).collect(),
+        ..running(id)
+    }
+}
+
+#[tokio::test]
 async fn a_failed_operation_says_what_to_do_next() {
     let world = World::new();
-    let failed = |id, app| OperationView { state: OperationState::Failed, app, ..running(id) };
-    world.state.board.post_operation(failed(5, Some(name("blog"))));
-    world.state.board.post_operation(failed(6, Some(name("gone"))));
-    world.state.board.post_operation(failed(7, None));
+    world.state.board.post_operation(failed(5, Some("blog"), &["blog"]));
+    world.state.board.post_operation(failed(6, Some("gone"), &["gone"]));
+    world.state.board.post_operation(failed(7, None, &["shop"]));
+    world.state.board.post_operation(failed(8, None, &["blog", "shop"]));
+    world.state.board.post_operation(failed(9, None, &[]));
     let next = async |id: u64| {
         let operation: Operation = world.get(&format!("/v1/operations/{id}")).await.json();
         operation.next.unwrap()
@@ -148,20 +166,11 @@ async fn a_failed_operation_says_what_to_do_next() {
 
     assert_eq!(next(5).await, "`scgictl describe blog` shows its last events and lines");
     assert_eq!(next(6).await, "`scgictl events gone` shows what happened");
-    assert_eq!(next(7).await, "shop is not well; `scgictl status` says why");
-
-    let shop = world.state.board.pool(&name("shop")).unwrap();
-    for more in 0..9 {
-        world.state.board.post_pool(&name(&format!("a{more}")), Some((*shop).clone()));
-    }
     assert_eq!(
         next(7).await,
-        "a0, a1, a2, a3, a4, a5, a6, a7 and 2 more are not well; `scgictl status` says why"
+        "mend the program, then `scgictl retry shop`; or mend the configuration and apply it \
+         again; or `scgictl rollback`"
     );
-
-    for (name, pool) in world.state.board.pools() {
-        let stopped = PoolView { wish: Wish::Stop, ..(*pool).clone() };
-        world.state.board.post_pool(&name, Some(stopped));
-    }
-    assert_eq!(next(7).await, "`scgictl events` shows what happened");
+    assert_eq!(next(8).await, "mend it and apply it again; or `scgictl rollback`");
+    assert_eq!(next(9).await, "`scgictl events` shows what happened");
 }

@@ -48,8 +48,6 @@ async fn everything_that_can_be_read_is_what_the_contract_says() {
 #[tokio::test]
 async fn the_status_shows_every_app_and_what_is_wrong_with_it() {
     let world = World::new();
-    world.write("shop", 8, "Traceback (most recent call last):");
-    world.write("shop", 8, "KeyError: 'DATABASE'");
 
     let mut status: Value = world.get("/v1/status").await.json();
     let first = status["apps"].as_array_mut().unwrap().remove(0);
@@ -166,21 +164,6 @@ async fn serving_workers_that_keep_no_page_are_counted() {
     let apps: Vec<App> = world.get("/v1/apps").await.json();
 
     assert_eq!(apps.iter().map(|app| app.silent).collect::<Vec<_>>(), [1, 0]);
-}
-
-#[tokio::test]
-async fn what_a_living_worker_says_is_no_evidence() {
-    let world = World::new();
-    let pool = world.state.board.pool(&name("blog")).unwrap();
-    let trouble = world.state.board.pool(&name("shop")).unwrap().trouble.clone();
-    let troubled = crate::supervisor::PoolView { trouble, ..(*pool).clone() };
-    world.state.board.post_pool(&name("blog"), Some(troubled));
-    world.write("blog", 7, "last words of worker 7");
-    world.write("blog", 1, "chatter of worker 1, which serves");
-
-    let detail: AppDetail = world.get("/v1/apps/blog").await.json();
-
-    assert_eq!(detail.app.trouble.unwrap().evidence, ["last words of worker 7"]);
 }
 
 #[tokio::test]

@@ -268,6 +268,7 @@ fn blog() -> PoolView {
 fn shop() -> PoolView {
     let trouble = TroubleView {
         cause: "generation 2 spent its restart budget: exit 1".into(),
+        evidence: said(),
         next: "correct the program, then `scgictl retry shop`".into(),
         retry_at: Some(Moment(Duration::from_secs(30))),
     };
@@ -284,6 +285,11 @@ fn shop() -> PoolView {
     }
 }
 
+/// What the last worker of `shop` to die wrote.
+pub(super) fn said() -> Vec<String> {
+    vec!["Traceback (most recent call last):".into(), "KeyError: 'DATABASE'".into()]
+}
+
 /// An operation of `shop` that is under way.
 pub(super) fn running(id: u64) -> OperationView {
     OperationView {
@@ -295,5 +301,6 @@ pub(super) fn running(id: u64) -> OperationView {
         since: Moment::START,
         ended: None,
         reason: None,
+        failures: Vec::new(),
     }
 }

@@ -57,9 +57,19 @@ pub(super) struct Outcome {
     /// How many listeners were.
     pub(super) listeners: usize,
     /// What could not be had, and why.
-    pub(super) lost: Vec<String>,
+    pub(super) lost: Vec<Loss>,
     /// Apps whose old workers listen at a socket that nobody reaches any more.
     pub(super) outdated: Vec<AppName>,
+}
+
+/// Something of an app that could not be had.
+#[derive(Debug)]
+pub(super) struct Loss {
+    pub(super) app: AppName,
+    /// What, and why.
+    pub(super) what: String,
+    /// What a person can do about it.
+    pub(super) next: String,
 }
 
 /// A worker that lives, as it was written down.
@@ -116,7 +126,13 @@ impl<'a> Heir<'a> {
             let counted = left.as_ref().map(|page| page.report().ended);
             let told = || score.living.get(&worker.id()).map(|report| report.ended);
             let served = counted.or_else(told).filter(|requests| *requests > 0);
-            self.outcome.facts.push(Event::Exited { pid, exit, served, words: None });
+            self.outcome.facts.push(Event::Exited {
+                pid,
+                exit,
+                served,
+                words: None,
+                said: Vec::new(),
+            });
             // The core has it forgotten, and its numbers go to the totals as those of any dead do.
             seen.extend(left.map(|page| living(&pool, worker, page)));
         }
@@ -143,7 +159,8 @@ impl<'a> Heir<'a> {
             Err(Absence::Ended(exit)) => Err(exit),
             Err(Absence::Replaced) => Err(Exit::Unknown),
             Err(Absence::Doubtful(why)) => {
-                self.lose(app, &format!("{why}; it is left alone"));
+                let next = "look at the process, and end it if it is one of the app's";
+                self.lose_with(app, format!("{why}; it is left alone"), next.to_owned());
                 Err(Exit::Unknown)
             }
         }
@@ -228,7 +245,13 @@ impl<'a> Heir<'a> {
                 self.lose(app, &format!("`{at}` is not to be had back ({why}) and was made anew"));
                 self.outcome.outdated.push(app.clone());
             }
-            Err(error) => self.lose(app, &format!("{} ({why})", in_words(&error))),
+            Err(error) => {
+                let next = format!(
+                    "its workers serve on and cannot be replaced; `scgictl stop {app}` and `scgictl \
+                     start {app}` open it anew"
+                );
+                self.lose_with(app, format!("{} ({why})", in_words(&error)), next);
+            }
         }
     }
 
@@ -293,7 +316,12 @@ impl<'a> Heir<'a> {
     }
 
     fn lose(&mut self, app: &AppName, what: &str) {
-        self.outcome.lost.push(format!("{app}: {what}"));
+        let next = format!("`scgictl reload {app}` replaces its workers by others that are whole");
+        self.lose_with(app, what.to_owned(), next);
+    }
+
+    fn lose_with(&mut self, app: &AppName, what: String, next: String) {
+        self.outcome.lost.push(Loss { app: app.clone(), what, next });
     }
 }
 

@@ -101,9 +101,24 @@ async fn the_last_words_of_a_dead_worker_are_there_at_once() {
     worker.stderr.write_all(b"KeyError: 'DATABASE'\n").unwrap();
 
     // No await: the runtime has not looked at the pipe yet.
-    worker.output.drain(WORKER);
+    let words = worker.output.last_words(WORKER);
 
-    assert_eq!(worker.texts(), ["KeyError: 'DATABASE'"]);
+    assert_eq!(words, ["KeyError: 'DATABASE'"]);
+    assert_eq!(worker.texts(), words);
+}
+
+#[tokio::test]
+async fn last_words_are_few_and_short_and_the_last_needs_no_end() {
+    let mut worker = worker();
+    let long = "é".repeat(WORDS_CHARS + 1);
+    let lines = format!("one\ntwo\nthree\nfour\n\n{long}\nfatal: no such table");
+    worker.stdout.write_all(b"chatter\n").unwrap();
+    worker.stderr.write_all(lines.as_bytes()).unwrap();
+
+    let words = worker.output.last_words(WORKER);
+
+    let cut = format!("{}…", "é".repeat(WORDS_CHARS));
+    assert_eq!(words, ["two", "three", "four", &cut, "fatal: no such table"]);
 }
 
 #[tokio::test]
@@ -155,7 +170,7 @@ async fn an_app_that_writes_too_fast_loses_lines_but_no_count_of_them() {
     let flood = "flood\n".repeat(sent);
     let writing = tokio::task::spawn_blocking(move || pipe.write_all(flood.as_bytes()));
     tokio::time::timeout(PATIENCE, writing).await.unwrap().unwrap().unwrap();
-    worker.output.drain(WORKER);
+    worker.output.last_words(WORKER);
 
     // One more line at a time, until one is let through and tells of those before it.
     let told = async {
@@ -163,7 +178,7 @@ async fn an_app_that_writes_too_fast_loses_lines_but_no_count_of_them() {
         while worker.texts().last().is_none_or(|line| line != "after") {
             worker.stderr.write_all(b"after\n").unwrap();
             asked += 1;
-            worker.output.drain(WORKER);
+            worker.output.last_words(WORKER);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         asked

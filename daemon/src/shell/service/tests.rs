@@ -43,6 +43,7 @@ impl World {
             since: Moment::START,
             ended,
             reason: None,
+            failures: Vec::new(),
         });
     }
 
@@ -75,8 +76,7 @@ impl World {
 }
 
 fn pool(state: AppState, serving: u16, wanted: u16, cause: Option<&str>) -> PoolView {
-    let trouble =
-        |cause: &str| TroubleView { cause: cause.to_owned(), next: String::new(), retry_at: None };
+    let trouble = |cause: &str| TroubleView { cause: cause.to_owned(), ..TroubleView::default() };
     PoolView {
         spec: None,
         state,

@@ -57,7 +57,8 @@ impl Folder {
     /// Makes the directory unless it is there, and makes sure that nobody else can write to it.
     pub(super) fn open(path: &Path) -> Result<Self, LoadError> {
         let folder = Self { path: path.to_owned() };
-        for place in [folder.path.clone(), folder.path.join(super::APPS)] {
+        let below = [super::APPS, super::ENDED].map(|name| folder.path.join(name));
+        for place in std::iter::once(folder.path.clone()).chain(below) {
             let unread = |why| LoadError::Read { path: place.clone(), why };
             match DirBuilder::new().mode(0o700).create(&place) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {

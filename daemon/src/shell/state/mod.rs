@@ -5,7 +5,8 @@
 //!   lock             held for as long as a daemon lives
 //!   apps/blog.json   a pool that is not as a new one: its workers, processes, listeners, counts
 //!   site.json        the configuration in force, and the apps that have no file of their own
-//!   now.json         operations under way, the next worker's number
+//!   now.json         operations under way, how many ended, the next worker's number
+//!   ended/17.json    an operation that ended, and how; the last few hundred
 //!   told.json        what the last scrape was told, so that no counter goes back
 //! ```
 //!
@@ -18,7 +19,7 @@
 mod disk;
 pub mod record;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
@@ -26,17 +27,21 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
-use scgi_protocol::name::AppName;
+use scgi_protocol::name::{AppName, OperationId};
 use serde::Serialize;
 
 use disk::Folder;
 pub use disk::LoadError;
 use record::{AppLeft, Left, NowRecord, SiteRecord, ToldRecord};
 
+use super::board::OPERATIONS_KEPT;
+use crate::supervisor::OperationView;
+
 const SITE: &str = "site.json";
 const NOW: &str = "now.json";
 const TOLD: &str = "told.json";
 const APPS: &str = "apps";
+const ENDED: &str = "ended";
 
 /// The state directory of a living daemon.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub struct State {
     lock: Option<Flock<File>>,
     /// What was last written, by file.
     written: BTreeMap<String, u64>,
+    /// Operations that ended and are written down.
+    ended: BTreeSet<OperationId>,
     /// The last attempt to write failed, and how.
     failing: Option<String>,
 }
@@ -87,8 +94,7 @@ impl State {
         let lock = folder.lock_file().map_err(unusable)?;
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock)
             .map_err(|_| StateError::Taken(path.to_owned()))?;
-        let (written, failing) = (BTreeMap::new(), None);
-        Ok(Self { folder: Some(folder), lock: Some(lock), written, failing })
+        Ok(Self::of(folder, lock))
     }
 
     /// The directory at `path`, whose `lock` the program before this one held.
@@ -101,13 +107,29 @@ impl State {
         let folder = Folder::open(path).map_err(unusable)?;
         let lock = Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock)
             .map_err(|_| StateError::Taken(path.to_owned()))?;
-        let (written, failing) = (BTreeMap::new(), None);
-        Ok(Self { folder: Some(folder), lock: Some(lock), written, failing })
+        Ok(Self::of(folder, lock))
+    }
+
+    /// The directory at `path` and what is in it, if a daemon left it that was configured from the
+    /// file `config` and is no more. Nothing is made.
+    pub fn of_dead(path: &Path, config: &Path) -> Option<(Self, Box<Left>)> {
+        path.join(SITE).symlink_metadata().ok()?;
+        let state = Self::open(path).ok()?;
+        let left = state.find().left?;
+        let is_its = left.site.config.as_deref() == std::path::absolute(config).ok().as_deref();
+        is_its.then_some((state, left))
+    }
+
+    fn of(folder: Folder, lock: Flock<File>) -> Self {
+        let names = folder.names(ENDED);
+        let ended = names.iter().filter_map(|name| ended_id(name)).collect();
+        Self { folder: Some(folder), lock: Some(lock), ended, ..Self::none() }
     }
 
     /// No directory: nothing is written, and nobody will be able to take over.
     pub fn none() -> Self {
-        Self { folder: None, lock: None, written: BTreeMap::new(), failing: None }
+        let (written, ended) = (BTreeMap::new(), BTreeSet::new());
+        Self { folder: None, lock: None, written, ended, failing: None }
     }
 
     /// The descriptor that holds the directory.
@@ -146,6 +168,27 @@ impl State {
     /// Writes down what is under way.
     pub fn write_now(&mut self, now: &NowRecord) {
         self.write(NOW, now);
+    }
+
+    /// Writes down an operation that has ended; of too many the first is forgotten.
+    pub fn write_ended(&mut self, operation: &OperationView) {
+        let Some(folder) = &self.folder else { return };
+        let bytes = serde_json::to_vec(operation).map_err(io::Error::from);
+        let done = bytes.and_then(|bytes| folder.write(&ended_name(operation.id), &bytes));
+        self.ended.insert(operation.id);
+        self.outcome(done);
+        self.forget_ended(OPERATIONS_KEPT);
+    }
+
+    /// Forgets operations that ended, all but the last `most`.
+    pub fn forget_ended(&mut self, most: usize) {
+        let Some(folder) = &self.folder else { return };
+        while self.ended.len() > most
+            && let Some(first) = self.ended.pop_first()
+        {
+            // One that stays is shown a little longer than the others.
+            let _ = folder.remove(&ended_name(first));
+        }
     }
 
     /// Where a scrape writes down what it told.
@@ -249,7 +292,34 @@ fn read_all(folder: &Folder, refused: &mut Vec<String>) -> Result<Left, LoadErro
             Err(error) => refused.push(error.to_string()),
         }
     }
-    Ok(Left { site, now, told, apps })
+    let ended = read_ended(folder, refused);
+    Ok(Left { site, now, told, apps, ended, events: Vec::new() })
+}
+
+/// The operations that had ended, oldest first.
+fn read_ended(folder: &Folder, refused: &mut Vec<String>) -> Vec<OperationView> {
+    let names = folder.names(ENDED);
+    let mut ids: Vec<_> = names.iter().filter_map(|name| ended_id(name)).collect();
+    ids.sort_unstable();
+    let mut ended = Vec::new();
+    for id in ids.into_iter().rev().take(OPERATIONS_KEPT).rev() {
+        match folder.read::<OperationView>(&ended_name(id)) {
+            Ok(view) if view.id == id && view.ended.is_some() => ended.push(view),
+            Ok(_) => refused.push(format!("operation {id} cannot have ended so")),
+            Err(error) => refused.push(error.to_string()),
+        }
+    }
+    ended
+}
+
+/// The file of an operation that ended.
+fn ended_name(id: OperationId) -> String {
+    format!("{ENDED}/{id}.json")
+}
+
+/// Whose file it is.
+fn ended_id(name: &str) -> Option<OperationId> {
+    name.strip_suffix(".json")?.parse().ok()
 }
 
 #[cfg(test)]

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use scgi_protocol::control::Origin;
+use scgi_protocol::control::{Event, Origin};
 use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
 use scgi_protocol::page::Report;
 use serde::{Deserialize, Serialize};
 
 use super::disk::LoadError;
-use crate::metrics::Tally;
+use crate::metrics::{Ends, Tally};
 use crate::scoreboard::Score;
 use crate::spec::{AppSpec, ControlSpec, ListenSpec, MetricsSpec, RevisionsSpec, Site};
-use crate::supervisor::{Memory, Pid, Pool};
+use crate::supervisor::{Memory, OperationView, Pid, Pool};
 
 /// The version of the form. One that cannot be read by an older daemon has another number.
 pub const FORMAT: u32 = 1;
@@ -37,6 +37,9 @@ pub struct SiteRecord {
     pub daemon: Pid,
     /// Where workers say their notices.
     pub notify_socket: PathBuf,
+    /// The whole path of the file the daemon was configured from.
+    #[serde(default)]
+    pub config: Option<PathBuf>,
     /// The configuration as it was written.
     pub text: String,
     /// Where it came from, if not from the daemon's own file.
@@ -87,6 +90,9 @@ pub struct NowRecord {
     pub memory: Memory,
     /// The operation that was accepted last.
     pub last_operation: OperationId,
+    /// How many have ended.
+    #[serde(default)]
+    pub ends: Ends,
 }
 
 /// One app. `P` is its pool, borrowed when it is written.
@@ -173,8 +179,15 @@ pub struct FileMark {
     pub made: Duration,
 }
 
-/// What the last scrape was told of each app.
-pub type ToldRecord = BTreeMap<AppName, Told>;
+/// What the last scrape was told.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToldRecord {
+    /// Of each app.
+    pub apps: BTreeMap<AppName, Told>,
+    /// Of operations that ended.
+    pub ends: Ends,
+}
 
 /// What a scrape was told of an app.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -185,6 +198,9 @@ pub struct Told {
     pub saturated: Duration,
     /// What was counted of its notes.
     pub tally: Tally,
+    /// Lines of its workers that came too fast to be written down.
+    #[serde(default)]
+    pub lines_dropped: u64,
 }
 
 /// All that a daemon left.
@@ -198,6 +214,12 @@ pub struct Left {
     pub told: ToldRecord,
     /// The apps that had something to remember.
     pub apps: BTreeMap<AppName, AppLeft>,
+    /// Operations that had ended.
+    #[serde(default)]
+    pub ended: Vec<OperationView>,
+    /// What happened, as far as that is kept; only a program that makes room for another tells.
+    #[serde(default)]
+    pub events: Vec<Event>,
 }
 
 impl Left {

@@ -16,6 +16,7 @@ fn record() -> SiteRecord {
         clock_ns: 5,
         daemon: 4711,
         notify_socket: "/run/c.sock.notify".into(),
+        config: Some("/etc/scgid/scgid.yaml".into()),
         text: text.to_owned(),
         origin: None,
         revision: Some(1),
@@ -53,6 +54,57 @@ fn a_state_is_read_as_it_was_written() {
     assert_eq!(left.site.text, record().text);
     assert_eq!(left.site.apps, record().apps);
     assert_eq!(left.site.control, record().control);
+}
+
+fn ended(id: u64) -> OperationView {
+    let moment = crate::supervisor::Moment::START;
+    OperationView {
+        id: OperationId(id),
+        verb: scgi_protocol::control::Verb::Reload,
+        app: None,
+        state: scgi_protocol::control::OperationState::Done,
+        progress: "1 app changed".to_owned(),
+        since: moment,
+        ended: Some(moment),
+        reason: None,
+        failures: Vec::new(),
+    }
+}
+
+fn ids(found: &Found) -> Vec<u64> {
+    found.left.as_ref().unwrap().ended.iter().map(|operation| operation.id.0).collect()
+}
+
+#[test]
+fn the_last_operations_that_ended_are_kept_whatever_daemon_wrote_them() {
+    let (_folder, path) = left(&record());
+    let most = OPERATIONS_KEPT as u64;
+    let mut state = State::open(&path).unwrap();
+    (1..=most).for_each(|id| state.write_ended(&ended(id)));
+    drop(state);
+
+    let mut state = State::open(&path).unwrap();
+    (most + 1..=most + 3).for_each(|id| state.write_ended(&ended(id)));
+
+    assert_eq!(ids(&state.find()), (4..=most + 3).collect::<Vec<_>>());
+    assert_eq!(state.find().left.unwrap().ended[0], ended(4));
+    state.forget_ended(0);
+    assert_eq!(ids(&state.find()), [0; 0]);
+}
+
+#[test]
+fn an_operation_that_cannot_have_ended_so_is_told_and_the_others_are_believed() {
+    let (_folder, path) = left(&record());
+    let mut state = State::open(&path).unwrap();
+    (1..=4).for_each(|id| state.write_ended(&ended(id)));
+    let file = |id: u64| path.join(ENDED).join(format!("{id}.json"));
+    std::fs::copy(file(3), file(2)).unwrap();
+    std::fs::write(file(4), "{\"id\": 4, ").unwrap();
+
+    let found = state.find();
+
+    assert_eq!(ids(&found), [1, 3]);
+    assert_eq!(found.refused.len(), 2, "{found:?}");
 }
 
 #[test]

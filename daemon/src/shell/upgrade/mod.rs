@@ -229,8 +229,10 @@ impl Shell {
         Left {
             site: self.site_record(),
             now: self.now_record(),
-            told: std::collections::BTreeMap::new(),
+            told: self.shared.metrics.told(),
             apps: apps.collect(),
+            ended: self.shared.board.ended(),
+            events: self.shared.journal.all_events(),
         }
     }
 }

@@ -262,7 +262,13 @@ fn stale(world: &mut World) {
         0 => Event::Ready { pid },
         1 => Event::Stopping { pid },
         2 => Event::Extend { pid, by },
-        _ => Event::Exited { pid, exit: Exit::Code(1), served: Some(1), words: None },
+        _ => Event::Exited {
+            pid,
+            exit: Exit::Code(1),
+            served: Some(1),
+            words: None,
+            said: Vec::new(),
+        },
     };
     world.tell(&event);
 }

@@ -132,7 +132,7 @@ impl World {
             self.later(time, Happening::StrangerEnds(pid));
         }
         let served = self.rng.chance(80).then_some(process.served);
-        self.tell_end(id, &Event::Exited { pid, exit, served, words: None });
+        self.tell_end(id, &Event::Exited { pid, exit, served, words: None, said: Vec::new() });
     }
 
     pub(super) fn say(&mut self, id: WorkerId, word: Word) {

@@ -62,9 +62,9 @@ impl World {
             Event::Order { after: Some(other), .. } if self.core.operations.contains_key(other) => {
                 Scope::Nobody
             }
-            Event::Order { order: Order::App { app, .. }, .. } | Event::Load { app, .. } => {
-                Scope::App(app.clone())
-            }
+            Event::Order { order: Order::App { app, .. }, .. }
+            | Event::Load { app, .. }
+            | Event::Bereft { app, .. } => Scope::App(app.clone()),
             Event::Spawned { worker, .. }
             | Event::NotSpawned { worker, .. }
             | Event::Lost { worker }
@@ -293,6 +293,7 @@ impl World {
             | Event::Load { .. }
             | Event::Lost { .. }
             | Event::TookOver { .. }
+            | Event::Bereft { .. }
             | Event::Tick => {}
         }
     }

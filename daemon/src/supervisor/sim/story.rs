@@ -57,6 +57,7 @@ fn fact(event: &Event) -> String {
         | Event::NotSpawned { .. }
         | Event::Lost { .. }
         | Event::TookOver { .. }
+        | Event::Bereft { .. }
         | Event::Ready { .. }
         | Event::Stopping { .. }
         | Event::Extend { .. }

@@ -96,7 +96,13 @@ impl World {
             (Some(pid), None) => {
                 self.over(id);
                 let served = self.rng.chance(50).then_some(0);
-                vec![Event::Exited { pid, exit: Exit::Unknown, served, words: None }]
+                vec![Event::Exited {
+                    pid,
+                    exit: Exit::Unknown,
+                    served,
+                    words: None,
+                    said: Vec::new(),
+                }]
             }
             (Some(_), Some(_)) => ready.into_iter().collect(),
         }
