@@ -121,7 +121,7 @@ fn a_file_that_is_replaced_says_what_was_written_last_and_leaves_nothing_beside_
     let entries = std::fs::read_dir(&path).unwrap().flatten();
     let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
     names.sort();
-    assert_eq!(names, ["apps", "lock", "now.json", "site.json"]);
+    assert_eq!(names, ["apps", "ended", "lock", "now.json", "site.json"]);
 }
 
 #[test]
