@@ -47,13 +47,13 @@ fn about(app: &App, run: &[String], view: &View) -> Vec<(&'static str, String)> 
     fields
 }
 
-/// The generation, and the one it replaces: `4; replaces 3, 1 of 2 seats so far`.
+/// The generation, and the one it replaces: `4; replaces 3; seats: 1 new, 1 old`.
 pub(crate) fn generation(app: &App) -> String {
     let Some(roll) = app.roll else { return app.generation.to_string() };
     let Roll { from, to, old, new, under_way, paused } = roll;
     match (under_way, paused) {
-        (true, true) => format!("{to}; replaces {from}, paused: {new} seats new, {old} old"),
-        (true, false) => format!("{to}; replaces {from}: {new} seats new, {old} old"),
+        (true, true) => format!("{to}; replaces {from}, paused; seats: {new} new, {old} old"),
+        (true, false) => format!("{to}; replaces {from}; seats: {new} new, {old} old"),
         (false, _) => format!("{to}; an undo returns to {from} until {to} has proven itself"),
     }
 }

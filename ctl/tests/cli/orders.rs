@@ -91,8 +91,8 @@ fn the_status_of_a_roll_is_one_line_for_every_app() {
     let fake = Fake::new().on("GET /v1/apps", json(&[blog, shop, wiki, desk]));
 
     insta::assert_snapshot!(fake.scgictl("rollout status").ended().out, @r"
-    blog: generation 4; replaces 3: 1 seats new, 3 old
-    shop: generation 4; replaces 3, paused: 1 seats new, 3 old
+    blog: generation 4; replaces 3; seats: 1 new, 3 old
+    shop: generation 4; replaces 3, paused; seats: 1 new, 3 old
     wiki: generation 4; an undo returns to 3 until 4 has proven itself
     desk: generation 7
     ");
