@@ -160,7 +160,7 @@ apps:
 
     daemon.until("well", AppState::Serving);
     assert_eq!(told.len(), 5, "{told:#?}");
-    assert!(told[0].ends_with("broken.env`, line 3: no `=` behind `PASSWORD`"), "{told:#?}");
+    assert!(told[0].ends_with("broken.env`, line 3: no `=` in it; write `NAME=value`, a value of several lines in quotes"), "{told:#?}");
     assert!(
         told[1].ends_with("script`: its interpreter `/nonexistent` does not exist"),
         "{told:#?}"

@@ -30,8 +30,9 @@ pub(crate) enum EnvFileError {
 /// What is wrong with a line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Fault {
-    #[error("no `=` behind `{0}`")]
-    NoEquals(String),
+    /// What stands there may be a part of a secret, and is not told.
+    #[error("no `=` in it; write `NAME=value`, a value of several lines in quotes")]
+    NoEquals,
     #[error("write `{0}=…` without `export`")]
     Export(String),
     #[error("`{0}` is not a name: letters, digits and `_`, not beginning with a digit")]
@@ -109,7 +110,7 @@ impl Reader<'_> {
         let name = self.take_while(|c| !matches!(c, '=' | '\n' | '\r'));
         let name = name.trim_end().to_owned();
         if self.peek() != Some('=') {
-            return Err(Fault::NoEquals(name));
+            return Err(Fault::NoEquals);
         }
         self.next();
         if let Some(rest) = name.strip_prefix("export ") {
@@ -248,7 +249,7 @@ mod tests {
     fn a_broken_line_is_named_by_its_number() {
         let wrong = |text: &str| parse(text.as_bytes()).unwrap_err();
 
-        assert_eq!(wrong("A=1\nPASSWORD\nB=2"), (2, Fault::NoEquals("PASSWORD".into())));
+        assert_eq!(wrong("A=1\nPASSWORD\nB=2"), (2, Fault::NoEquals));
         assert_eq!(wrong("\n\nexport A=1"), (3, Fault::Export("A".into())));
         assert_eq!(wrong("A='x\ny'\n1A=2"), (3, Fault::Name("1A".into())));
         assert_eq!(wrong("A=1\nB=\"x\ny"), (2, Fault::Unclosed('"')));
