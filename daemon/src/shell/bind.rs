@@ -81,6 +81,12 @@ pub enum BindError {
          taken back from them; stop the app and start it to bind it again"
     )]
     Lost(ListenAt),
+    /// The service manager handed over several sockets of this name.
+    #[error(
+        "the service manager handed over several sockets called `{0}`; give each address a socket \
+         unit of its own, and each unit its own `FileDescriptorName=`"
+    )]
+    Ambiguous(String),
     /// The service manager handed over nothing of this name.
     #[error("no socket called `{name}` was handed over by the service manager{}", known(.had))]
     NotInherited {
