@@ -254,7 +254,7 @@ fn a_paused_roll_lets_both_generations_serve_until_it_is_resumed() {
 
     assert_eq!(paused.code, Some(0), "{paused:?}");
     assert!(before.iter().all(|pid| daemon.pids("blog").contains(pid)));
-    assert_eq!(shown.out, "blog: generation 2; replaces 1, paused: 1 seats new, 2 old\n");
+    assert_eq!(shown.out, "blog: generation 2; replaces 1, paused; seats: 1 new, 2 old\n");
     assert_eq!(daemon.get::<Operation>(&format!("/v1/operations/{}", roll.id)).ended, None);
 
     let resumed = daemon.scgictl("rollout resume blog");
