@@ -222,16 +222,24 @@ impl Pool {
     fn empty_seats(&self, wanted: u16, now: Moment) -> Vec<Seat> {
         let active = self.active().generation;
         let deserted = self.seats_of(|w| w.generation == active && w.is_deserting());
+        // Who is of a launch that is held has its seat until another one is beside it.
         let relied_on_latest = self.filler(now).generation == self.latest.generation;
+        let settled = relied_on_latest || self.latest.is_out();
         let counts = |w: &Worker| {
             let latest = w.generation == self.latest.generation;
-            w.is_staying() && (relied_on_latest || !latest || self.has_passed(w, now))
+            w.is_staying() && (settled || !latest || self.has_passed(w, now))
         };
         let taken = &self.seats_of(counts) | &deserted;
         let missing = usize::from(wanted).saturating_sub(taken.len());
         let most = usize::from(wanted) + self.active().spec.roll.surge.of(wanted);
         let room = most.saturating_sub(self.app_workers().filter(|w| w.is_staying()).count());
-        (0..).map(Seat).filter(|seat| !taken.contains(seat)).take(missing.min(room)).collect()
+        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat)).take(missing);
+        let mut free: Vec<_> = free.collect();
+        // Where nobody is at all comes first: the others stay within bounds if the pool shrinks now.
+        let occupied = self.seats_of(Worker::is_staying);
+        free.sort_by_key(|seat| (occupied.contains(seat), *seat));
+        free.truncate(room);
+        free
     }
 
     /// How many further workers of `generation` may be started at this moment.

@@ -167,14 +167,14 @@ impl Pool {
         if latest.is_out() {
             return fallback;
         }
-        let old_serve =
-            || self.app_workers().any(|w| w.generation != latest.generation && w.is_staying());
+        // Of an app that sleeps nobody is missed: its one worker is there to be tried.
+        let is_needed = self.demand.target() > 0;
         let one_by_one = latest.spec.roll.surge.of(self.demand.target()) == 0;
         let waits = (!latest.passed && !one_by_one) || self.paused;
         // Where no seat is doubly taken, the next attempt needs one that is left to it.
         let rests = !one_by_one || latest.trail.resting_until(now).is_some();
         let unsound = latest.trail.is_sore() && rests;
-        if !fallback.trail.is_spent() && (unsound || (waits && old_serve())) {
+        if !fallback.trail.is_spent() && (unsound || (waits && is_needed)) {
             fallback
         } else {
             latest

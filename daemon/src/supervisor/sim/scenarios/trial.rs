@@ -134,17 +134,20 @@ fn without_surge_one_seat_at_a_time_is_given_up_for_its_successor() {
 }
 
 #[test]
-fn an_old_worker_that_dies_during_the_trial_comes_back_from_its_own_launch() {
-    let mut world = World::serving(fixed("v1", 2));
-    world.is_like("v2", Nature::Hangs);
-    world.apply(vec![fixed("v2", 2)]);
-    world.run_for(secs(1));
+fn old_workers_that_die_during_the_trial_come_back_from_their_own_launch() {
+    for (count, deaths) in [(2, 1), (1, 1), (4, 4)] {
+        let mut world = World::serving(fixed("v1", count));
+        world.is_like("v2", Nature::Hangs);
+        world.apply(vec![fixed("v2", count)]);
+        world.run_for(secs(1));
 
-    let victim = world.accepting()[0];
-    world.crash(victim);
-    world.run_for(secs(2));
+        for victim in world.accepting().into_iter().take(deaths) {
+            world.crash(victim);
+        }
+        world.run_for(secs(2));
 
-    assert_eq!(world.accepting().len(), 2);
-    assert_eq!(world.newest().generation, Generation(1));
-    assert_eq!(world.state(), AppState::Rolling);
+        let old = |id: &&WorkerId| world.lives[id].generation == Generation(1);
+        assert_eq!(world.accepting().iter().filter(old).count(), usize::from(count));
+        assert_eq!(world.state(), AppState::Rolling);
+    }
 }
