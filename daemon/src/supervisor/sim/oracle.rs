@@ -146,7 +146,9 @@ impl World {
             life.app == *app && life.seat == *seat && life.generation != *generation
         };
         let replaces = self.alive.iter().any(|id| replaces(&id));
-        assert!(seat.0 < pool.bounds().max || replaces, "seat {seat} of {app} is out of bounds");
+        // By the time this is seen an order that was waiting may have begun, with bounds of its own.
+        let most = pool.bounds().max.max(spec.sizing.max());
+        assert!(seat.0 < most || replaces, "seat {seat} of {app} is out of bounds");
         let open = &self.fronts[app].open;
         let missing = spec.listen.iter().find(|listener| !open.contains_key(listener));
         assert!(missing.is_none(), "worker {worker} of {app} would miss {missing:?}");
