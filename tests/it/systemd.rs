@@ -245,6 +245,31 @@ fn killing_the_daemon_under_load_costs_no_request_and_no_worker() {
     assert_eq!(unit.workers(), [0; 0]);
 }
 
+#[test]
+fn upgrades_under_load_keep_process_and_workers_and_what_systemd_stores_is_good_after_them() {
+    let unit = Unit::installed(unit::SITE);
+    let loads = [unit::BLOG, unit::SHOP].map(|socket| load(unit.client(socket)));
+    let (main, workers) = (unit.main(), unit.workers());
+
+    for _ in 0..3 {
+        let said = unit.must("scgictl upgrade");
+        assert!(said.contains("goes on where"), "{said}");
+        loads.iter().for_each(|load| load.until_answered(100));
+    }
+
+    assert_eq!((unit.main(), unit.workers()), (main, workers.clone()));
+    unit.machine.signal(main, Signal::SIGKILL);
+    eventually("another one runs", || unit.main_again().is_some_and(|again| again != main));
+    loads.iter().for_each(|load| load.until_answered(100));
+    assert_eq!((unit.property("NRestarts").as_str(), unit.workers()), ("1", workers.clone()));
+    unit.configure(&unit::SITE.replace("ROUND: 0", "ROUND: 1"));
+    unit.must("systemctl reload scgid.service");
+    assert!(workers.iter().all(|pid| !unit.workers().contains(pid)));
+    for outcome in loads.map(Load::stop) {
+        assert_eq!(outcome.failed, Vec::<String>::new());
+    }
+}
+
 /// Kills the daemon of a unit that is not started again for an hour.
 fn kill_for_good(unit: &Unit) {
     unit.machine.signal(unit.main(), Signal::SIGKILL);
