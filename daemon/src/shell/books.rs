@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use nix::sys::stat::fstat;
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::{Book, LEAVES, Page, PageError};
+
+use super::state::record::inode;
 
 /// The books.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub(super) struct Books {
 #[derive(Debug)]
 struct OpenBook {
     book: Book,
+    /// The kernel's number of it.
+    inode: u64,
     leaves: BTreeMap<WorkerId, u16>,
     /// The leaf to begin with when one is sought that nobody has.
     next: u16,
@@ -55,7 +58,8 @@ impl Books {
 
     /// Goes on with a book that a daemon before this one made.
     pub(super) fn take_back(&mut self, app: &AppName, book: Book) {
-        let open = OpenBook { book, leaves: BTreeMap::new(), next: 0 };
+        let inode = inode(&book);
+        let open = OpenBook { book, inode, leaves: BTreeMap::new(), next: 0 };
         self.open.insert(app.clone(), open);
     }
 
@@ -98,7 +102,7 @@ impl Books {
 
     /// The kernel's number of an app's book; 0 if it has none.
     pub(super) fn inode(&self, app: &AppName) -> u64 {
-        self.of(app).and_then(|book| fstat(book).ok()).map_or(0, |found| found.st_ino)
+        self.open.get(app).map_or(0, |open| open.inode)
     }
 
     /// Under which numbers this process has them.

@@ -18,14 +18,13 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
 use nix::sys::signal::SigSet;
-use nix::sys::stat::fstat;
 use nix::unistd::{Pid as Process, geteuid, pipe2};
 use scgi_protocol::birth::{self, Birth, LISTEN_FDS_START};
 use scgi_protocol::page;
 
 use super::adopt::identity;
 use super::output::Pipes;
-use super::state::record::ProcessRecord;
+use super::state::record::{ProcessRecord, inode};
 use crate::launch::{self, LaunchOrder, OrderError, WORDS_MAX_BYTES};
 use crate::spec::{AppSpec, Launch, Limit, Resource};
 use crate::supervisor::{Pid, Role, Spawn};
@@ -146,11 +145,6 @@ fn signature(spawn: &Spawn, page_offset: u64, notify_socket: &Path) -> [String; 
     let notify_socket = notify_socket.display().to_string();
     let said = birth::signature(&spawn.app.name, spawn.worker, page_offset, &notify_socket);
     said.map(|(name, value)| format!("{name}={value}"))
-}
-
-/// The kernel's number of what is behind a descriptor.
-fn inode(fd: &OwnedFd) -> u64 {
-    fstat(fd).map_or(0, |found| found.st_ino)
 }
 
 /// What is run: the app's program, or in its place one of our own.

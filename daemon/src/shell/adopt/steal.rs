@@ -15,15 +15,14 @@ use scgi_protocol::page::Book;
 use super::identity;
 use super::survivor::Survivor;
 use crate::shell::output::Pipes;
-use crate::shell::state::record::{ListenerRecord, ProcessRecord, SocketMark};
+use crate::shell::state::record::{ListenerRecord, ProcessRecord, SocketMark, inode};
 use crate::spec::ListenAt;
 
 impl SocketMark {
     /// How the socket behind `fd` is known.
     pub(in crate::shell) fn of(fd: &OwnedFd) -> Self {
-        let inode = fstat(fd).map_or(0, |found| found.st_ino);
         let cookie = rustix::net::sockopt::socket_cookie(fd).unwrap_or(0);
-        Self { inode, cookie }
+        Self { inode: inode(fd), cookie }
     }
 }
 
@@ -133,16 +132,12 @@ pub(super) fn discover(from: &Survivor, worker: WorkerId, listeners: u16) -> Pro
         began: identity::began(from.pid()).unwrap_or(0),
         listeners,
         leaf: identity::leaf(from.pid()).unwrap_or(0),
-        pipes: [1, 2].map(|output| from.descriptor(output).map_or(0, |fd| inode(&fd))),
+        pipes: [1, 2].map(|output| from.descriptor(output).map_or(0, inode)),
     }
 }
 
 /// What stands in a worker where its app's book belongs, if none is known yet.
 pub(super) fn book_inode(from: &Survivor, record: &ProcessRecord) -> u64 {
     let number = LISTEN_FDS_START + i32::from(record.listeners);
-    from.descriptor(number).map_or(0, |fd| inode(&fd))
-}
-
-fn inode(fd: &OwnedFd) -> u64 {
-    fstat(fd).map_or(0, |found| found.st_ino)
+    from.descriptor(number).map_or(0, inode)
 }

@@ -2,9 +2,11 @@
 //! are nobody else's business.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::stat::fstat;
 use scgi_protocol::control::{Event, Origin};
 use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
 use scgi_protocol::page::Report;
@@ -81,6 +83,12 @@ impl SiteRecord {
 /// Which start of the machine this is; empty if the kernel does not say.
 pub fn boot_id() -> String {
     std::fs::read_to_string(BOOT_ID).unwrap_or_default().trim().to_owned()
+}
+
+/// The number of what is behind a descriptor, by which it is known again; 0 if the kernel does not
+/// say.
+pub fn inode(fd: impl AsFd) -> u64 {
+    fstat(fd).map_or(0, |found| found.st_ino)
 }
 
 /// What is under way.
