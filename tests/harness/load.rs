@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use crate::ScgiClient;
 use crate::eventually::eventually;
 
 /// Failures after which a client gives up: the test has failed, and memory is finite.
@@ -41,6 +42,15 @@ impl Load {
         };
         let clients = (0..clients).map(|_| client()).collect();
         Self { stop, answered, clients }
+    }
+
+    /// Starts `clients` that ask for `/hello` and take nothing but the whole right answer.
+    pub fn hello(client: ScgiClient, clients: usize) -> Self {
+        Self::start(clients, move || match client.get("/hello") {
+            Ok(answer) if answer.status == 200 && answer.text() == "hello\n" => Ok(()),
+            Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
+            Err(error) => Err(error.to_string()),
+        })
     }
 
     /// Waits until `more` further requests were answered as they should be.

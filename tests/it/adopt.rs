@@ -7,7 +7,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::{AppState, Operation, OperationState, Wish};
-use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually, needs_root, process};
+use scgi_tests::{Daemon, Load, Site, eventually, needs_root, process};
 
 const SITE: &str = "
 apps:
@@ -21,12 +21,7 @@ fn site() -> Daemon {
 
 /// Load on the app `name`: a failure for everything that is not the answer.
 fn load(daemon: &Daemon, name: &str) -> Load {
-    let client = ScgiClient::new(daemon.app(name).address().to_string().as_str());
-    Load::start(2, move || match client.get("/hello") {
-        Ok(answer) if answer.text() == "hello\n" => Ok(()),
-        Ok(answer) => Err(format!("status {}", answer.status)),
-        Err(error) => Err(error.to_string()),
-    })
+    Load::hello(daemon.app(name), 2)
 }
 
 fn requests(daemon: &Daemon, name: &str) -> f64 {

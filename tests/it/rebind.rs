@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use scgi_tests::http::Answer;
 use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually};
 
 const SITE: &str = "
@@ -15,11 +14,7 @@ apps:
 ";
 
 fn load(client: ScgiClient) -> Load {
-    Load::start(8, move || match client.get("/hello") {
-        Ok(Answer { status: 200, .. }) => Ok(()),
-        Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
-        Err(error) => Err(error.to_string()),
-    })
+    Load::hello(client, 8)
 }
 
 fn reloaded(daemon: &Daemon, site: &str) {

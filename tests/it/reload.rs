@@ -2,7 +2,6 @@
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::AppState;
-use scgi_tests::http::Answer;
 use scgi_tests::{Daemon, Load, Site, eventually};
 
 const SITE: &str = "
@@ -17,12 +16,7 @@ fn version(daemon: &Daemon) -> Option<String> {
 }
 
 fn load(daemon: &Daemon, app: &str) -> Load {
-    let client = daemon.app(app);
-    Load::start(8, move || match client.get("/hello") {
-        Ok(Answer { status: 200, .. }) => Ok(()),
-        Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
-        Err(error) => Err(error.to_string()),
-    })
+    Load::hello(daemon.app(app), 8)
 }
 
 #[test]

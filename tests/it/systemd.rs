@@ -289,9 +289,5 @@ fn until_three_are_left_of(unit: &Unit, workers: &[i32]) {
 
 /// Asks for the same page over and over.
 fn load(client: ScgiClient) -> Load {
-    Load::start(4, move || match client.get("/hello") {
-        Ok(answer) if answer.status == 200 && answer.text() == "hello\n" => Ok(()),
-        Ok(answer) => Err(format!("{} {}", answer.status, answer.text())),
-        Err(error) => Err(error.to_string()),
-    })
+    Load::hello(client, 4)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::{AppState, Wish};
-use scgi_tests::{Daemon, Load, ScgiClient, Site, eventually, process, program};
+use scgi_tests::{Daemon, Load, Site, eventually, process, program};
 
 const SITE: &str = "
 apps:
@@ -19,12 +19,7 @@ fn site() -> Daemon {
 }
 
 fn load(daemon: &Daemon, name: &str) -> Load {
-    let client = ScgiClient::new(daemon.app(name).address().to_string().as_str());
-    Load::start(2, move || match client.get("/hello") {
-        Ok(answer) if answer.text() == "hello\n" => Ok(()),
-        Ok(answer) => Err(format!("status {}", answer.status)),
-        Err(error) => Err(error.to_string()),
-    })
+    Load::hello(daemon.app(name), 2)
 }
 
 #[test]
