@@ -30,6 +30,7 @@ mod exec;
 mod identity;
 mod limits;
 mod order;
+mod sealed;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -48,6 +49,7 @@ pub(crate) use envfile::read as read_env_file;
 pub(crate) use exec::{Why, obstacle};
 pub(crate) use limits::hard as hard_limit;
 pub use order::{LaunchOrder, OrderError};
+pub(crate) use sealed::sealed;
 
 use crate::words;
 

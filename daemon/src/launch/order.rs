@@ -4,15 +4,17 @@
 //! as well, were it not that a pipe can be full and a writer would have to wait.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::os::fd::{OwnedFd, RawFd};
 
-use nix::fcntl::{FcntlArg, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use scgi_protocol::birth::Birth;
 use serde::{Deserialize, Serialize};
 
+use super::sealed::sealed;
 use crate::spec::Launch;
+
+/// What an order's memory is called.
+const NAME: &str = "scgid-launch";
 
 /// Longest order in bytes. The kernel takes at most 2 MiB of arguments and environment (execve(2)).
 const MAX_BYTES: u64 = 8 << 20;
@@ -61,7 +63,7 @@ impl LaunchOrder {
     /// [`OrderError::Spell`], [`OrderError::Memory`].
     pub fn to_memfd(&self) -> Result<OwnedFd, OrderError> {
         let text = serde_json::to_vec(self).map_err(OrderError::Spell)?;
-        sealed(&text).map_err(OrderError::Memory)
+        sealed(NAME, &text).map_err(OrderError::Memory)
     }
 
     /// Reads an order.
@@ -81,20 +83,10 @@ impl LaunchOrder {
     }
 }
 
-fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create("scgid-launch", flags)?);
-    file.write_all(text)?;
-    let seals = SealFlag::F_SEAL_WRITE
-        | SealFlag::F_SEAL_GROW
-        | SealFlag::F_SEAL_SHRINK
-        | SealFlag::F_SEAL_SEAL;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
-    Ok(file.into())
-}
-
 #[cfg(test)]
 pub(super) mod tests {
+    use std::io::Write;
+
     use super::*;
 
     /// An order to run `program`; all that a worker can be born with is said in it.
@@ -128,7 +120,7 @@ pub(super) mod tests {
     #[test]
     fn what_is_not_an_order_is_an_error() {
         for text in ["", "{}", "null", "{\"launch\": 1}"] {
-            let memory = File::from(sealed(text.as_bytes()).unwrap());
+            let memory = File::from(sealed(NAME, text.as_bytes()).unwrap());
             let read = LaunchOrder::from_file(&memory);
             assert!(matches!(read, Err(OrderError::Senseless(_))), "{text}: {read:?}");
         }

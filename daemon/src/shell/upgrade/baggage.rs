@@ -3,21 +3,24 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 
-use nix::fcntl::{FcntlArg, FdFlag, SealFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::fcntl::FdFlag;
 use nix::sys::stat::{SFlag, fstat};
 use scgi_protocol::inherit;
 use scgi_protocol::name::WorkerId;
 use serde::{Deserialize, Serialize};
 
 use super::DoorDescriptors;
+use crate::launch::sealed;
 use crate::shell::Listeners;
 use crate::shell::state::record::{FORMAT, Left, SocketMark};
 use crate::spec::Limit;
 use crate::supervisor::{Moment, Pid, Supervisor};
+
+/// What its memory is called.
+const NAME: &str = "scgid-upgrade";
 
 /// Longest baggage in bytes.
 const MAX_BYTES: u64 = 256 << 20;
@@ -74,7 +77,7 @@ pub enum BaggageError {
 impl Baggage {
     /// Writes it into sealed memory.
     pub(super) fn seal(&self) -> io::Result<OwnedFd> {
-        sealed(&serde_json::to_vec(self)?)
+        sealed(NAME, &serde_json::to_vec(self)?)
     }
 
     /// Reads it, and makes sure that this program can go on with it.
@@ -109,7 +112,7 @@ impl Baggage {
         let previous = previous.and_then(|number| number.try_into().ok());
         let all = value.as_object_mut().ok_or(io::ErrorKind::InvalidData)?;
         all.insert("given_back".to_owned(), why.into());
-        let again = sealed(&serde_json::to_vec(&value)?)?;
+        let again = sealed(NAME, &serde_json::to_vec(&value)?)?;
         Ok((previous.ok_or(io::ErrorKind::InvalidData)?, again))
     }
 
@@ -173,15 +176,6 @@ impl Baggage {
             inherited.values().chain(stock).chain(statuses.values()).chain(programs).copied();
         named.into_iter().chain(maybe).chain(many).collect()
     }
-}
-
-fn sealed(text: &[u8]) -> io::Result<OwnedFd> {
-    let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-    let mut file = File::from(memfd_create("scgid-upgrade", flags)?);
-    file.write_all(text)?;
-    let seals = SealFlag::F_SEAL_WRITE | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SHRINK;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals | SealFlag::F_SEAL_SEAL))?;
-    Ok(file.into())
 }
 
 /// Lets a descriptor survive becoming another program, or not.
