@@ -25,6 +25,7 @@ mod health;
 mod heir;
 mod ledger;
 mod listeners;
+mod news;
 mod notices;
 pub mod output;
 mod perform;
@@ -47,9 +48,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use scgi_protocol::control::Author;
-use scgi_protocol::name::{AppName, OperationId, WorkerId};
-use scgi_protocol::notice::Notice;
+use scgi_protocol::name::{OperationId, WorkerId};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
@@ -66,21 +65,22 @@ use board::Board;
 use books::Books;
 use clock::Clock;
 use fdstore::FdStore;
-use handle::{Proposal, Question, Source};
-use health::{Checkups, Outcome};
+use handle::Question;
+use health::Checkups;
 pub use listeners::Listeners;
+use news::News;
 use notices::Notices;
 use output::Output;
 use perform::{Hands, PULSE, patience};
 use programs::Programs;
-use propose::{Purpose, Read};
+use propose::Read;
 pub use reap::adopt_orphans;
 use revisions::Archive;
-use signals::{Signals, Word};
+use signals::Signals;
 use spawn::Surroundings;
 use state::State;
 pub(crate) use sys::peer_groups;
-use upgrade::{DoorDescriptors, Myself, Stock, UpgradeOrder};
+use upgrade::{DoorDescriptors, Myself, Stock};
 use wake::Wake;
 
 /// What the loop shares with those who look.
@@ -163,20 +163,6 @@ pub struct Shell {
     ended: mpsc::UnboundedReceiver<(Pid, WorkerId)>,
     /// When to look for what workers of the daemon before this one left behind, and whose.
     sweep: Option<(Moment, Wanted)>,
-}
-
-/// Something the loop heard of.
-#[derive(Debug)]
-enum News {
-    Signal(Word),
-    Notice(Pid, Box<Notice>),
-    Arrivals(Vec<AppName>),
-    Question(Question),
-    Read(Box<Read>),
-    Probed(Outcome),
-    Ended(Pid, WorkerId),
-    Become(PathBuf),
-    Deadline,
 }
 
 impl Shell {
@@ -291,57 +277,6 @@ impl Shell {
         }
     }
 
-    /// What news means to the core.
-    fn understand(&mut self, news: News, now: Moment) -> Vec<Event> {
-        match news {
-            News::Signal(Word::Child) => {
-                self.bury(now);
-                Vec::new()
-            }
-            News::Signal(Word::Leave) => vec![self.leave()],
-            News::Signal(Word::Upgrade) => {
-                self.upgrade(UpgradeOrder::default(), None);
-                Vec::new()
-            }
-            News::Become(path) => {
-                self.become_it(&path);
-                Vec::new()
-            }
-            News::Signal(Word::Reload) => {
-                let proposal = Proposal { source: Source::Configured, expected: None };
-                self.propose(proposal, Purpose::Apply { by: Author::Signal, answer: None });
-                Vec::new()
-            }
-            News::Notice(pid, notice) => self.heard(pid, *notice),
-            News::Arrivals(apps) => {
-                let look = |app: AppName| {
-                    self.hands.arrived(&app, now);
-                    self.hands.look(app, &self.supervisor, now)
-                };
-                apps.into_iter().map(look).collect()
-            }
-            News::Question(Question::Do(ask, answer)) => {
-                self.asked(ask, answer);
-                Vec::new()
-            }
-            News::Question(Question::Plan(proposal, answer)) => {
-                self.propose(proposal, Purpose::Plan(answer));
-                Vec::new()
-            }
-            News::Question(Question::Upgrade(order, answer)) => {
-                self.upgrade(order, Some(answer));
-                Vec::new()
-            }
-            News::Read(read) => {
-                self.has_read(*read);
-                Vec::new()
-            }
-            News::Probed((worker, outcome)) => vec![Event::Probed { worker, outcome }],
-            News::Ended(pid, worker) => self.ended(pid, worker, now),
-            News::Deadline => vec![Event::Tick],
-        }
-    }
-
     /// Lets the core take in one fact and all that comes of it.
     fn turn(&mut self, fact: Event, now: Moment) {
         let mut facts = VecDeque::from([fact]);
@@ -399,22 +334,5 @@ impl Shell {
         }
         // After the dead have been replaced: nobody waits for this.
         self.hands.kill_strays();
-    }
-
-    /// What a notice says, one fact for each thing. It counts as its worker's own if it comes from
-    /// the worker's process group: a program may be started by a script.
-    fn heard(&self, from: Pid, notice: Notice) -> Vec<Event> {
-        let group = || nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(from))).ok();
-        let pid = match self.hands.born.contains_key(&from) {
-            true => from,
-            false => group().map_or(from, nix::unistd::Pid::as_raw),
-        };
-        let Notice { ready, stopping, watchdog: _, status, extend } = notice;
-        let mut facts = Vec::new();
-        facts.extend(extend.map(|by| Event::Extend { pid, by }));
-        facts.extend(status.map(|text| Event::Said { pid, text }));
-        facts.extend(ready.then_some(Event::Ready { pid }));
-        facts.extend(stopping.then_some(Event::Stopping { pid }));
-        facts
     }
 }
