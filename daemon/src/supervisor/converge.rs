@@ -230,16 +230,17 @@ impl Pool {
             w.is_staying() && (settled || !latest || self.has_passed(w, now))
         };
         let taken = &self.seats_of(counts) | &deserted;
-        let missing = usize::from(wanted).saturating_sub(taken.len());
-        let most = usize::from(wanted) + self.active().spec.roll.surge.of(wanted);
+        let occupied = &taken | &self.taken();
+        let wanted_seats = usize::from(wanted);
+        let missing = wanted_seats.saturating_sub(taken.len());
+        let most = wanted_seats + self.active().spec.roll.surge.of(wanted);
         let room = most.saturating_sub(self.app_workers().filter(|w| w.is_staying()).count());
-        let free = (0..).map(Seat).filter(|seat| !taken.contains(seat)).take(missing);
-        let mut free: Vec<_> = free.collect();
-        // Where nobody is at all comes first: the others stay within bounds if the pool shrinks now.
-        let occupied = self.seats_of(Worker::is_staying);
-        free.sort_by_key(|seat| (occupied.contains(seat), *seat));
-        free.truncate(room);
-        free
+        // Where nobody is at all comes first, but no more of that than the pool lacks: the other
+        // seats are there already, and have to be relied on again.
+        let empty = (0..).map(Seat).filter(|seat| !occupied.contains(seat));
+        let empty = empty.take(wanted_seats.saturating_sub(occupied.len()));
+        let unproven = occupied.difference(&taken).copied();
+        empty.chain(unproven).take(missing.min(room)).collect()
     }
 
     /// How many further workers of `generation` may be started at this moment.
