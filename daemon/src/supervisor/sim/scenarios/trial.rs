@@ -1,7 +1,7 @@
 //! What a new worker has to show before an old one leaves for it: trial, soak, health.
 
 use scgi_protocol::control::Scale;
-use scgi_protocol::name::Generation;
+use scgi_protocol::name::{Generation, Seat};
 
 use super::*;
 use crate::spec::{Health, Surge};
@@ -150,4 +150,27 @@ fn old_workers_that_die_during_the_trial_come_back_from_their_own_launch() {
         assert_eq!(world.accepting().iter().filter(old).count(), usize::from(count));
         assert_eq!(world.state(), AppState::Rolling);
     }
+}
+
+#[test]
+fn an_old_worker_that_dies_beside_a_candidate_comes_back_in_their_seat_though_a_lower_one_is_free()
+{
+    let mut world = World::serving(fixed("v1", 2));
+    // So it is in a pool that shrank by the worker that was idle longest.
+    let lowest = *world.accepting().iter().find(|id| world.lives[id].seat.0 == 0).unwrap();
+    world.lives.get_mut(&lowest).unwrap().seat = Seat(2);
+    let pool = world.core.pools.get_mut(&shop()).unwrap();
+    pool.workers.get_mut(&lowest).unwrap().seat = Seat(2);
+    world.order(&shop(), AppOrder::Reload);
+    world.run_for(millis(10));
+    let seat = world.newest().seat;
+    assert!(seat.0 > 0);
+
+    let beside = |id: &&WorkerId| world.lives[id].seat == seat;
+    let old = *world.accepting().iter().find(beside).unwrap();
+    world.crash(old);
+    world.run_for(millis(10));
+
+    let back = world.newest();
+    assert_eq!((back.seat, back.generation), (seat, Generation(1)));
 }
