@@ -67,7 +67,9 @@ impl Shell {
             (Some(other), Queueing::Wanted) => Some(other.last),
             (None, _) => None,
         };
-        if let Order::App { app, what } = &order
+        // Nobody would know of listeners opened for an order that waits: it makes do with those that
+        // are open by then.
+        if let (Order::App { app, what }, None) = (&order, after)
             && what.needs_listeners()
         {
             self.open(app)?;

@@ -135,15 +135,16 @@ impl World {
     }
 
     fn order_after(&mut self, app: &AppName, what: AppOrder, after: Option<()>) -> OperationId {
+        let order = Order::App { app: app.clone(), what };
+        let after = after.and_then(|()| self.core.conflict(&order)).map(|other| other.last);
         if what.needs_listeners()
+            && after.is_none()
             && !self.core.shutdown
             && let Some(spec) = self.core.spec(app).cloned()
         {
             self.front(app).bind(&spec.listen);
         }
         let operation = self.next_operation();
-        let order = Order::App { app: app.clone(), what };
-        let after = after.and_then(|()| self.core.conflict(&order)).map(|other| other.last);
         self.tell(&Event::Order { order, operation, after });
         operation
     }
