@@ -114,22 +114,35 @@ pub(super) enum Names {
     Groups,
 }
 
-/// The machine this process runs on. Asks once for each name, and once for the cores: a thousand
-/// apps of one user must not read `/etc/passwd`, or the limits of a control group, a thousand times.
+/// The machine this process runs on. Asks once for each name and path, and once for the cores: a
+/// thousand apps of one user must not read `/etc/passwd`, look at their one program, or read the
+/// limits of a control group, a thousand times.
 #[derive(Debug, Default)]
 pub(super) struct Here {
-    users: Known<Option<Login>>,
-    groups: Known<Option<u32>>,
-    memberships: Known<Vec<u32>>,
+    users: Known<String, Option<Login>>,
+    groups: Known<String, Option<u32>>,
+    memberships: Known<String, Vec<u32>>,
+    entries: Known<PathBuf, Entry>,
+    obstacles: Known<PathBuf, Option<launch::Why>>,
+    folders: Known<PathBuf, Room>,
     cores: OnceCell<u16>,
     capabilities: OnceCell<u64>,
 }
 
 /// Answers by question.
-type Known<T> = RefCell<BTreeMap<String, T>>;
+type Known<Q, A> = RefCell<BTreeMap<Q, A>>;
 
-fn once<T: Clone>(known: &Known<T>, name: &str, ask: impl FnOnce() -> T) -> T {
-    known.borrow_mut().entry(name.to_owned()).or_insert_with(ask).clone()
+fn once<Q, A>(known: &Known<Q::Owned, A>, question: &Q, ask: impl FnOnce() -> A) -> A
+where
+    Q: ToOwned<Owned: Ord> + Ord + ?Sized,
+    A: Clone,
+{
+    if let Some(answer) = known.borrow().get(question) {
+        return answer.clone();
+    }
+    let answer = ask();
+    known.borrow_mut().insert(question.to_owned(), answer.clone());
+    answer
 }
 
 /// Bits of capabilities(7), as `/proc/self/status` shows them.
@@ -154,6 +167,19 @@ impl Here {
 /// The number that stands in a file of `/proc/sys`.
 fn kernel_says(path: &str) -> Option<u64> {
     std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// Whether something can be made in `folder`.
+fn room_in(folder: &Path) -> Room {
+    // What is missing on the way is made.
+    match folder.ancestors().find(|folder| folder.exists()) {
+        None => Room::Free,
+        Some(folder) if !folder.is_dir() => Room::NoFolder(folder.to_owned()),
+        Some(folder) => match eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+            Ok(()) => Room::Free,
+            Err(_) => Room::Closed(folder.to_owned()),
+        },
+    }
 }
 
 impl Machine for Here {
@@ -196,18 +222,18 @@ impl Machine for Here {
     }
 
     fn entry(&self, path: &Path) -> Entry {
-        match std::fs::metadata(path) {
+        once(&self.entries, path, || match std::fs::metadata(path) {
             Ok(data) if data.is_dir() => Entry::Directory,
             Ok(data) if !data.is_file() => Entry::Odd,
             Ok(data) if data.permissions().mode() & 0o111 != 0 => Entry::Program,
             Ok(_) => Entry::File,
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Entry::Hidden,
             Err(_) => Entry::Missing,
-        }
+        })
     }
 
     fn obstacle(&self, program: &Path) -> Option<launch::Why> {
-        launch::obstacle(program)
+        once(&self.obstacles, program, || launch::obstacle(program))
     }
 
     fn env_file(&self, path: &Path) -> Result<(), String> {
@@ -219,16 +245,7 @@ impl Machine for Here {
         if path.symlink_metadata().is_ok_and(|there| !there.file_type().is_socket()) {
             return Room::NoSocket;
         }
-        // What is missing on the way is made.
-        let folder = path.ancestors().skip(1).find(|folder| folder.exists());
-        match folder {
-            None => Room::Free,
-            Some(folder) if !folder.is_dir() => Room::NoFolder(folder.to_owned()),
-            Some(folder) => match eaccess(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
-                Ok(()) => Room::Free,
-                Err(_) => Room::Closed(folder.to_owned()),
-            },
-        }
+        path.parent().map_or(Room::Free, |folder| once(&self.folders, folder, || room_in(folder)))
     }
 
     fn may_listen(&self, port: u16) -> bool {
