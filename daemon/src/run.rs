@@ -296,7 +296,7 @@ fn find_state(site: &Site, config: Option<&Path>) -> Result<(State, Option<Box<L
         // If it cannot be made, the control socket cannot either, and that says so.
         let _ = std::fs::create_dir_all(parent);
     }
-    let state = match State::open(&path) {
+    let mut state = match State::open(&path) {
         Ok(state) => state,
         Err(error @ StateError::Taken(_)) => return Err(RunError::State(error)),
         Err(error) => {
@@ -308,6 +308,10 @@ fn find_state(site: &Site, config: Option<&Path>) -> Result<(State, Option<Box<L
     let Found { left, refused } = state.find();
     for why in refused {
         tracing::error!(why, "state refused; what the daemon before left is left alone");
+    }
+    if left.is_none() {
+        // The next to take over would find them beside what this daemon writes.
+        state.forget_apps();
     }
     Ok((state, left))
 }

@@ -50,6 +50,8 @@ pub struct State {
     lock: Option<Flock<File>>,
     /// What was last written, by file.
     written: BTreeMap<String, u64>,
+    /// Apps that have a file, whoever wrote it.
+    apps: BTreeSet<AppName>,
     /// Operations that ended and are written down.
     ended: BTreeSet<OperationId>,
     /// The last attempt to write failed, and how.
@@ -123,13 +125,14 @@ impl State {
     fn of(folder: Folder, lock: Flock<File>) -> Self {
         let names = folder.names(ENDED);
         let ended = names.iter().filter_map(|name| ended_id(name)).collect();
-        Self { folder: Some(folder), lock: Some(lock), ended, ..Self::none() }
+        let apps = folder.names(APPS).iter().filter_map(|name| app_of(name)).collect();
+        Self { folder: Some(folder), lock: Some(lock), apps, ended, ..Self::none() }
     }
 
     /// No directory: nothing is written, and nobody will be able to take over.
     pub fn none() -> Self {
-        let (written, ended) = (BTreeMap::new(), BTreeSet::new());
-        Self { folder: None, lock: None, written, ended, failing: None }
+        let (written, apps, ended) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { folder: None, lock: None, written, apps, ended, failing: None }
     }
 
     /// The descriptor that holds the directory.
@@ -153,11 +156,20 @@ impl State {
 
     /// Writes down an app, or that there is nothing to be known of it.
     pub fn write_app(&mut self, app: &AppName, record: Option<&impl Serialize>) {
-        let name = format!("{APPS}/{app}.json");
         match record {
-            Some(record) => self.write(&name, record),
-            None => self.remove(&name),
+            Some(record) => {
+                self.apps.insert(app.clone());
+                self.write(&app_name(app), record);
+            }
+            // Most apps never had a file.
+            None if self.apps.contains(app) => self.forget_app(app),
+            None => {}
         }
+    }
+
+    /// Forgets all apps: what is there is of a daemon that nobody takes over from.
+    pub fn forget_apps(&mut self) {
+        self.apps.clone().iter().for_each(|app| self.forget_app(app));
     }
 
     /// Writes down the configuration in force.
@@ -222,15 +234,13 @@ impl State {
         self.outcome(done);
     }
 
-    fn remove(&mut self, name: &str) {
-        // Most apps never had a file; the first time nobody knows.
-        if self.written.get(name) == Some(&ABSENT) {
-            return;
-        }
+    fn forget_app(&mut self, app: &AppName) {
         let Some(folder) = &self.folder else { return };
-        let done = folder.remove(name);
+        let name = app_name(app);
+        let done = folder.remove(&name);
         if done.is_ok() {
-            self.written.insert(name.to_owned(), ABSENT);
+            self.written.remove(&name);
+            self.apps.remove(app);
         }
         self.outcome(done);
     }
@@ -252,13 +262,10 @@ impl State {
     }
 }
 
-/// The mark of a file that is not there; no hash is worth a distinction.
-const ABSENT: u64 = 0;
-
 fn mark(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
-    hasher.finish().max(1)
+    hasher.finish()
 }
 
 /// Where a scrape writes down what it told.
@@ -280,10 +287,7 @@ fn read_all(folder: &Folder, refused: &mut Vec<String>) -> Result<Left, LoadErro
     let told = folder.read(TOLD).unwrap_or_default();
     let mut apps = BTreeMap::new();
     for name in folder.names(APPS) {
-        let Some(app) = name.strip_suffix(".json").and_then(|name| name.parse::<AppName>().ok())
-        else {
-            continue;
-        };
+        let Some(app) = app_of(&name) else { continue };
         match folder.read::<AppLeft>(&format!("{APPS}/{name}")) {
             Ok(record) => match record.pool.check(&app) {
                 Ok(()) => drop(apps.insert(app, record)),
@@ -310,6 +314,16 @@ fn read_ended(folder: &Folder, refused: &mut Vec<String>) -> Vec<OperationView> 
         }
     }
     ended
+}
+
+/// The file of an app.
+fn app_name(app: &AppName) -> String {
+    format!("{APPS}/{app}.json")
+}
+
+/// Whose file it is.
+fn app_of(name: &str) -> Option<AppName> {
+    name.strip_suffix(".json")?.parse().ok()
 }
 
 /// The file of an operation that ended.

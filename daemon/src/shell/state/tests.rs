@@ -197,6 +197,27 @@ fn a_disk_that_cannot_be_written_to_is_told_once_and_stops_nobody() {
 }
 
 #[test]
+fn an_app_has_a_file_as_long_as_there_is_something_to_be_known_of_it() {
+    let (_folder, path) = left(&record());
+    let blog: AppName = "blog".parse().unwrap();
+    let file = path.join(app_name(&blog));
+    let mut state = State::open(&path).unwrap();
+
+    for _ in 0..2 {
+        state.write_app(&blog, Some(&1));
+        assert!(file.exists());
+        state.write_app(&blog, None::<&u8>);
+        assert!(!file.exists());
+    }
+    state.write_app(&blog, Some(&1));
+    drop(state);
+
+    let mut next = State::open(&path).unwrap();
+    next.forget_apps();
+    assert!(!file.exists(), "whoever wrote it");
+}
+
+#[test]
 fn a_state_that_was_cleared_is_gone() {
     let (_folder, path) = left(&record());
     let mut state = State::open(&path).unwrap();
