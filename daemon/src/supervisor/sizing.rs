@@ -199,10 +199,11 @@ impl Seen {
         self.waiting > self.idle.saturating_add(self.starting)
     }
 
-    /// More workers are idle than have to be kept at hand.
+    /// More workers are idle than have to be kept at hand, or than people wait: one that left would
+    /// have to come back at once.
     fn surplus(&self, bounds: Bounds) -> bool {
         let keep = if self.busy > 0 { bounds.spare } else { 0 };
-        self.starting == 0 && self.idle > keep
+        self.starting == 0 && self.idle > keep.max(self.waiting)
     }
 }
 
@@ -291,6 +292,13 @@ mod tests {
         let demand = after(&[(load(9, 3, &[]), 0), (load(0, 0, &[60, 60, 60, 60]), 0)]);
         assert_eq!(demand.target(), 3);
         assert_eq!(demand.look_at(), Some(Moment::START + LOOK));
+    }
+
+    #[test]
+    fn nobody_leaves_who_would_be_missed_at_once() {
+        // So it looks when people wait at an address that the pool is about to give up.
+        assert_eq!(after(&[(load(9, 1, &[]), 0), (load(2, 0, &[90, 90]), 0)]).target(), 2);
+        assert_eq!(after(&[(load(9, 1, &[]), 0), (load(1, 0, &[90, 90]), 0)]).target(), 1);
     }
 
     #[test]
