@@ -265,12 +265,12 @@ impl<'r, S> Exchange<'r, S> {
 }
 
 /// What the request was, for a line of the log.
-fn described(head: &Head<'_>) -> String {
+pub(crate) fn described(head: &Head<'_>) -> String {
     let clues = Clues::of(head);
     format!("{} {}", clues.method().escape_default(), clues.uri().escape_ascii())
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     let owned = panic.downcast_ref::<String>().map(String::as_str);
     owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

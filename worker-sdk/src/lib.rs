@@ -34,7 +34,8 @@
 //! # Where to look
 //!
 //! [`App`] holds the handlers, [`Request`] and [`Response`] are what they work with, [`Body`]
-//! streams in, [`Response::stream`] out. [`App::test`] tries an app without a socket. The
+//! streams in, [`Response::stream`] out. [`App::test`] tries an app without a socket. With the
+//! feature `async`, `Server` serves any tower service of HTTP requests, each a task. The
 //! contracts with the daemon are in the crate `scgi-protocol`; nothing here defines one.
 
 #![warn(missing_docs)]
@@ -61,6 +62,8 @@ mod serve;
 mod service;
 mod stamp;
 mod tally;
+#[cfg(feature = "async")]
+mod tasks;
 pub mod testing;
 mod wire;
 
@@ -72,6 +75,8 @@ pub use request::Request;
 pub use response::{IntoResponse, Response};
 pub use scgi_protocol::address::Address;
 pub use scgi_protocol::scgi::Policy;
+#[cfg(feature = "async")]
+pub use tasks::{Incoming, Mount, Server, Variables};
 
 /// The examples of the README, so that they go on working.
 #[cfg(doctest)]

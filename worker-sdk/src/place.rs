@@ -75,7 +75,7 @@ fn own_path<'r>(clues: &Clues<'r>) -> Cow<'r, str> {
 }
 
 /// The path in a request target: without `http://host` before it and the query behind it.
-fn path_of(target: &[u8]) -> &[u8] {
+pub(crate) fn path_of(target: &[u8]) -> &[u8] {
     let without_query = target.split(|&byte| byte == b'?').next().unwrap_or_default();
     let Some(scheme) = without_query.windows(3).position(|three| three == b"://") else {
         return without_query;

@@ -182,3 +182,26 @@ fn entries_of_the_guest_book_are_kept_in_order() {
     let read = ask(&address, "GET", "/book", b"").unwrap();
     assert!(read.ends_with("\r\n\r\n1. first\n2. second\n"), "{read}");
 }
+
+#[cfg(feature = "async")]
+#[test]
+fn a_router_serves_many_at_once_and_leaves_when_the_last_is_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}", folder.path().join("app.sock").display());
+    let (example, address) = Example::listening("axum", &address);
+
+    assert!(ask(&address, "POST", "/length", &[7; 100_000]).unwrap().ends_with("\r\n\r\n100000\n"));
+    let mut slow: Vec<_> = (0..20).map(|_| Connection::to(&address).unwrap()).collect();
+    for connection in &mut slow {
+        connection.say(&head("GET", "/slow/300", 0)).unwrap();
+    }
+    assert!(ask(&address, "GET", "/greet/ada", b"").unwrap().ends_with("\r\n\r\nhello ada\n"));
+
+    let (status, said) = example.end(Signal::SIGTERM);
+
+    assert_eq!((status, said), (Some(0), String::new()));
+    for mut connection in slow {
+        let heard = String::from_utf8(connection.hear().unwrap()).unwrap();
+        assert!(heard.ends_with("\r\n\r\nat last\n"), "{heard}");
+    }
+}

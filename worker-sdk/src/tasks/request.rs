@@ -1,0 +1,156 @@
+//! From the variables of a front end to the request that HTTP frameworks know.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, Uri, Version};
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+use scgi_protocol::scgi::{Head, OwnedHead};
+
+use super::incoming::Incoming;
+use crate::clues::Clues;
+use crate::place::{Place, path_of};
+
+/// What stands for itself in a path, apart from letters and digits (RFC 3986, section 3.3).
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The longest header name that is looked at, in bytes; longer ones are left out.
+const NAME_BYTES: usize = 256;
+
+/// The variables a front end sent, as an extension of the request.
+///
+/// ```
+/// # #[cfg(feature = "async")] {
+/// use scgi_worker::Variables;
+///
+/// fn user(request: &http::Request<()>) -> Option<&str> {
+///     request.extensions().get::<Variables>()?.get("REMOTE_USER")
+/// }
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Variables(pub(super) Arc<OwnedHead>);
+
+impl Variables {
+    /// A variable's value, if it was sent and is UTF-8.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get_str(name)
+    }
+
+    /// All variables as they were sent; one that was sent twice is there twice.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
+        self.0.iter()
+    }
+}
+
+/// The prefix of the URL before the app's own path, as an extension of the request: empty, or `/`
+/// and more, without a final slash. The request's URI begins behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount(pub String);
+
+/// The request that a head means.
+pub(super) fn request(
+    head: &Head<'_>,
+    clues: &Clues<'_>,
+    mount: Option<&str>,
+    body: Incoming,
+) -> http::Request<Incoming> {
+    let place = Place::of(clues, mount);
+    let mut request = http::Request::new(body);
+    *request.method_mut() = Method::from_bytes(clues.method().as_bytes()).unwrap_or_default();
+    *request.uri_mut() = uri(head, clues, &place);
+    *request.version_mut() = version(head);
+    *request.headers_mut() = headers(head);
+    let extensions = request.extensions_mut();
+    extensions.insert(Variables(Arc::new(head.clone().into_owned())));
+    if !place.mount.is_empty() {
+        extensions.insert(Mount(place.mount.into_owned()));
+    }
+    request
+}
+
+/// The app's own path and the query.
+fn uri(head: &Head<'_>, clues: &Clues<'_>, place: &Place<'_>) -> Uri {
+    let raw = clues.request_uri.unwrap_or_default();
+    let path = own_path(path_of(raw), place);
+    let query = head.get("QUERY_STRING").filter(|query| !query.is_empty());
+    let text = match query {
+        None => path.into_owned().into_bytes(),
+        Some(query) => [path.as_bytes(), b"?", query].concat(),
+    };
+    let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
+    // A query with bytes that no URI has is left out rather than the request refused.
+    target.map(Uri::from).or_else(|_| Uri::try_from(&*encoded(&place.path))).unwrap_or_default()
+}
+
+/// The path as the client spelled it, if it is the one that the front end saw: what it made of `..`
+/// is what its access rules were asked about.
+fn own_path<'r>(raw: &'r [u8], place: &'r Place<'_>) -> Cow<'r, str> {
+    let own = str::from_utf8(raw).ok().and_then(|raw| raw.strip_prefix(&*place.mount));
+    let means = |own: &str| percent_decode(own.as_bytes()).eq(place.path.bytes());
+    match own {
+        Some(own) if own.starts_with('/') && means(own) => Cow::Borrowed(own),
+        _ => encoded(&place.path),
+    }
+}
+
+fn encoded(path: &str) -> Cow<'_, str> {
+    utf8_percent_encode(path, PATH).into()
+}
+
+fn version(head: &Head<'_>) -> Version {
+    match head.get("SERVER_PROTOCOL") {
+        Some(b"HTTP/1.0") => Version::HTTP_10,
+        Some(b"HTTP/2.0" | b"HTTP/2") => Version::HTTP_2,
+        Some(b"HTTP/3.0" | b"HTTP/3") => Version::HTTP_3,
+        _ => Version::HTTP_11,
+    }
+}
+
+/// The client's headers; those that cannot be headers are left out.
+fn headers(head: &Head<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(head.iter().len() / 2);
+    for (variable, value) in head.iter() {
+        let name = match variable {
+            b"CONTENT_TYPE" if !value.is_empty() => CONTENT_TYPE,
+            b"CONTENT_LENGTH" if head.content_length() > 0 => CONTENT_LENGTH,
+            // The body is as long as CONTENT_LENGTH says, in whatever pieces the client sent it.
+            b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" | b"HTTP_TRANSFER_ENCODING" => continue,
+            _ => match variable.strip_prefix(b"HTTP_").and_then(header_name) {
+                Some(name) => name,
+                None => continue,
+            },
+        };
+        if let Ok(value) = HeaderValue::from_bytes(value) {
+            headers.append(name, value);
+        }
+    }
+    headers
+}
+
+/// The header that a variable was made of.
+fn header_name(variable: &[u8]) -> Option<HeaderName> {
+    let mut room = [0; NAME_BYTES];
+    let name = room.get_mut(..variable.len())?;
+    for (to, from) in name.iter_mut().zip(variable) {
+        *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
+    }
+    HeaderName::from_bytes(name).ok()
+}

@@ -1,0 +1,276 @@
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::thread;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::routing::{any, get, post};
+use scgi_protocol::page::{Page, Report};
+use scgi_protocol::scgi::RequestHead;
+use tower::service_fn;
+
+use super::*;
+
+/// Longer than anything takes that works.
+const LONG: Duration = Duration::from_secs(20);
+
+fn floor(mount: Option<&str>) -> Arc<Floor> {
+    let limits = Limits { head_timeout: LONG, ..Limits::default() };
+    Arc::new(Floor::of(
+        Found {
+            listeners: Vec::new(),
+            page: Page::create().unwrap().0,
+            page_fd: None,
+            voice: None,
+            watchdog: None,
+            mount: mount.map(str::to_owned),
+            concurrency: Some(1),
+            on_trial: false,
+            is_managed: true,
+            made: None,
+        },
+        limits,
+        None,
+    ))
+}
+
+/// Serves one connection while `client` speaks at its other end; returns what the client has to say
+/// and what was counted.
+fn served<R: Send>(
+    floor: &Arc<Floor>,
+    service: impl HttpService,
+    client: impl FnOnce(UnixStream) -> R + Send,
+) -> (R, Report) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_read_timeout(Some(LONG)).unwrap();
+    theirs.set_write_timeout(Some(LONG)).unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let said = thread::scope(|scope| {
+        let client = scope.spawn(move || client(theirs));
+        runtime.block_on(connection::serve(floor, service, ours.into(), 0));
+        client.join().unwrap()
+    });
+    (said, floor.tally.report())
+}
+
+fn head(method: &str, uri: &str, length: usize) -> RequestHead {
+    RequestHead::new(length as u64).variable("REQUEST_METHOD", method).variable("REQUEST_URI", uri)
+}
+
+/// Says `bytes` and hears everything up to the close.
+fn say(bytes: &[u8]) -> impl FnOnce(UnixStream) -> String + Send {
+    move |mut peer| {
+        peer.write_all(bytes).unwrap();
+        let mut heard = Vec::new();
+        peer.read_to_end(&mut heard).unwrap();
+        String::from_utf8(heard).unwrap()
+    }
+}
+
+/// What is answered to one request.
+fn answered(service: impl HttpService, head: RequestHead, body: &[u8]) -> String {
+    let bytes = [head.encode().unwrap(), body.to_vec()].concat();
+    served(&floor(None), service, say(&bytes)).0
+}
+
+#[test]
+fn a_response_has_its_status_first_and_its_length() {
+    let app = Router::new().route("/", get(async || "hello\n"));
+
+    assert_eq!(
+        answered(app, head("GET", "/", 0), b""),
+        "Status: 200 OK\r\ncontent-type: text/plain; charset=utf-8\r\nContent-Length: 6\r\n\r\n\
+         hello\n"
+    );
+}
+
+#[test]
+fn a_head_is_answered_with_the_length_of_what_is_not_sent() {
+    let app = Router::new().route("/", get(async || "hello\n"));
+
+    let answer = answered(app, head("HEAD", "/", 0), b"");
+
+    assert!(answer.contains("Content-Length: 6\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+}
+
+#[test]
+fn more_than_was_announced_is_not_read_and_costs_nobody_the_answer() {
+    let app = Router::new().route("/", post(async |body: Bytes| body.len().to_string()));
+
+    let answer = answered(app, head("POST", "/", 4), b"body and more than was announced");
+
+    assert!(answer.ends_with("\r\n\r\n4"), "{answer}");
+}
+
+#[test]
+fn a_body_is_read_as_it_comes() {
+    let app = Router::new().route("/", post(async |body: Bytes| body.len().to_string()));
+    let (answer, report) = served(&floor(None), app, |mut peer| {
+        peer.write_all(&head("POST", "/", 1 << 20).encode().unwrap()).unwrap();
+        for _ in 0..16 {
+            peer.write_all(&[7; 64 << 10]).unwrap();
+        }
+        say(b"")(peer)
+    });
+
+    assert!(answer.ends_with(&format!("\r\n\r\n{}", 1 << 20)), "{answer}");
+    assert!(report.bytes_in > 1 << 20, "{report:?}");
+    assert_eq!(report.begun, 1);
+}
+
+#[test]
+fn variables_become_headers_and_what_the_front_end_says_can_be_asked() {
+    async fn shown(request: http::Request<Incoming>) -> Result<http::Response<String>, BoxError> {
+        let cookies: Vec<_> = request.headers().get_all("cookie").iter().collect();
+        let user = request.extensions().get::<Variables>().and_then(|all| all.get("REMOTE_USER"));
+        let kind = request.headers().get("content-type");
+        Ok(http::Response::new(format!("{cookies:?} {user:?} {kind:?} {:?}", request.version())))
+    }
+    let sent = head("GET", "/", 0)
+        .variable("HTTP_COOKIE", "a=1; b=2")
+        .variable("HTTP_X_LONG_NAME", "x")
+        .variable("REMOTE_USER", "ada")
+        .variable("CONTENT_TYPE", "")
+        .variable("HTTP_BAD\nNAME", "x")
+        .variable("SERVER_PROTOCOL", "HTTP/1.0");
+
+    let answer = answered(service_fn(shown), sent, b"");
+
+    assert!(answer.ends_with("[\"a=1; b=2\"] Some(\"ada\") None HTTP/1.0"), "{answer}");
+}
+
+#[test]
+fn a_uri_is_the_apps_own_path_as_the_client_spelled_it() {
+    let app = Router::new().fallback(any(async |uri: Uri| uri.to_string()));
+    let uri = |mount, uri: &str, query: &str| {
+        let head = head("GET", uri, 0).variable("QUERY_STRING", query).encode().unwrap();
+        let (answer, _) = served(&floor(mount), app.clone(), say(&head));
+        answer.rsplit("\r\n").next().unwrap().to_owned()
+    };
+
+    assert_eq!(uri(None, "/a%20b/%C3%A9?x=1", "x=1"), "/a%20b/%C3%A9?x=1");
+    assert_eq!(uri(Some("/blog"), "/blog/a%2Fb", ""), "/a%2Fb");
+    assert_eq!(uri(Some("/blog"), "/blog", ""), "/");
+    assert_eq!(uri(None, "http://host/a", ""), "/a");
+    assert_eq!(uri(None, "/public/../secret", ""), "/secret", "what front ends took it for");
+}
+
+#[test]
+fn what_fails_or_panics_is_a_500_and_the_worker_lives() {
+    let fails = service_fn(async |_: http::Request<Incoming>| {
+        Err::<http::Response<String>, BoxError>("no database".into())
+    });
+    let panics = service_fn(async |request: http::Request<Incoming>| {
+        assert!(request.uri() != "/", "on purpose");
+        Ok::<_, BoxError>(http::Response::new(String::new()))
+    });
+
+    for answer in
+        [answered(fails, head("GET", "/", 0), b""), answered(panics, head("GET", "/", 0), b"")]
+    {
+        assert!(answer.starts_with("Status: 500 Internal Server Error\r\n"), "{answer}");
+    }
+}
+
+#[test]
+fn a_stream_is_passed_on_while_it_is_made_and_cut_if_it_fails() {
+    let (go, gone_on) = mpsc::channel::<()>();
+    let gone_on = Arc::new(Mutex::new(gone_on));
+    let app = service_fn(move |_: http::Request<Incoming>| {
+        let gone_on = Arc::clone(&gone_on);
+        async move {
+            let pieces = futures_util::stream::unfold(0, move |n| {
+                let gone_on = Arc::clone(&gone_on);
+                async move {
+                    if n == 1 {
+                        let wait = move || gone_on.lock().unwrap().recv_timeout(LONG);
+                        tokio::task::spawn_blocking(wait).await.unwrap().unwrap();
+                    }
+                    let piece = if n < 1 { Ok("piece ") } else { Err(io::Error::other("torn")) };
+                    Some((piece, n + 1))
+                }
+            });
+            Ok::<_, BoxError>(http::Response::new(axum::body::Body::from_stream(pieces)))
+        }
+    });
+
+    let (heard, report) = served(&floor(None), app, move |mut peer| {
+        peer.write_all(&head("GET", "/", 0).encode().unwrap()).unwrap();
+        let mut first = [0; 256];
+        let got = peer.read(&mut first).unwrap();
+        let first = String::from_utf8_lossy(&first[..got]).into_owned();
+        go.send(()).unwrap();
+        (first, say(b"")(peer))
+    });
+
+    assert!(heard.0.ends_with("\r\n\r\npiece "), "{heard:?}");
+    assert_eq!(heard.1, "");
+    assert_eq!((report.begun, report.aborted), (1, 0));
+}
+
+#[test]
+fn a_client_that_leaves_takes_the_work_for_it_along() {
+    struct Dropped(mpsc::Sender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.send(()).unwrap();
+        }
+    }
+    let (tell, told) = mpsc::channel();
+    let app = service_fn(move |_: http::Request<Incoming>| {
+        let dropped = Dropped(tell.clone());
+        async move {
+            let _dropped = dropped;
+            std::future::pending::<()>().await;
+            Ok::<_, BoxError>(http::Response::new(String::new()))
+        }
+    });
+
+    let ((), report) = served(&floor(None), app, |mut peer| {
+        peer.write_all(&head("GET", "/", 0).encode().unwrap()).unwrap();
+    });
+
+    told.recv_timeout(LONG).unwrap();
+    assert_eq!((report.begun, report.aborted), (1, 1));
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle_of_its_body_is_not_taken_for_a_short_one() {
+    let app = Router::new().route("/", post(async |body: Bytes| body.len().to_string()));
+
+    let (answer, report) = served(&floor(None), app, |mut peer| {
+        peer.write_all(&head("POST", "/", 100).encode().unwrap()).unwrap();
+        peer.write_all(b"half of it").unwrap();
+        peer.shutdown(Shutdown::Write).unwrap();
+        say(b"")(peer)
+    });
+
+    assert_eq!(report.aborted, 1, "{answer}");
+}
+
+#[test]
+fn who_is_answered_before_its_body_was_read_hears_the_answer() {
+    let app = Router::new().route("/", post(async || StatusCode::PAYLOAD_TOO_LARGE));
+
+    let (answer, _) = served(&floor(None), app, |mut peer| {
+        peer.write_all(&head("POST", "/", 8 << 20).encode().unwrap()).unwrap();
+        peer.write_all(&vec![0; 8 << 20]).unwrap();
+        say(b"")(peer)
+    });
+
+    assert!(answer.starts_with("Status: 413 "), "{answer}");
+}
+
+#[test]
+fn what_is_not_scgi_is_told_so_and_counted() {
+    let app = Router::new().route("/", get(async |_: HeaderMap| "hello\n"));
+
+    let (answer, report) = served(&floor(None), app, say(b"GET / HTTP/1.1\r\n\r\n"));
+
+    assert!(answer.contains("400"), "{answer}");
+    assert_eq!((report.begun, report.refused.iter().sum::<u64>()), (0, 1));
+}
