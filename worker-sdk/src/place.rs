@@ -95,13 +95,19 @@ impl<'r> Told<'r> {
     }
 
     /// Both variables are decoded, except where mod_proxy_scgi makes `PATH_INFO` out of an encoded
-    /// URL: then `SCRIPT_NAME` is cut in the wrong place as well.
+    /// URL: then `SCRIPT_NAME` is cut in the wrong place as well, and where nothing follows it, it
+    /// adds a slash.
     fn in_two(clues: &Clues<'r>, script_name: &'r [u8], path_info: &'r [u8]) -> Self {
         let as_told = Self::Split { script_name: script_name.into(), path_info: path_info.into() };
-        let Some(raw) = clues.request_uri.filter(|_| path_info.contains(&b'%')) else {
+        let raw = path_of(clues.request_uri.unwrap_or_default());
+        let may_add = path_info == b"/" && !raw.ends_with(b"/");
+        if raw.is_empty() || !may_add && !path_info.contains(&b'%') {
             return as_told;
-        };
-        let whole = merged(&without_dots(&percent_decoded(path_of(raw))));
+        }
+        let whole = merged(&without_dots(&percent_decoded(raw)));
+        if may_add && whole == script_name {
+            return Self::Split { script_name: script_name.into(), path_info: Cow::Borrowed(b"") };
+        }
         let decoded = percent_decoded(path_info);
         // What is decoded already does not end the path once it is decoded again.
         match whole.strip_suffix(&*decoded) {

@@ -89,6 +89,14 @@ fn cgi_is_given_bytes_and_no_slash_that_was_not_there() {
 
     assert_eq!(Split::of(&clues, Some("/app")), split(b"/app", b"/\xe9"));
     assert_eq!(Split::of(&bare, Some("/app")), split(b"/app", b""));
+    for (uri, rest) in
+        [(&b"/app?q"[..], &b""[..]), (b"/%61pp", b""), (b"/app/", b"/"), (b"/app/.", b"/")]
+    {
+        let (script_name, path_info) = (Some(&b"/app"[..]), Some(&b"/"[..]));
+        let proxy = Clues { request_uri: Some(uri), script_name, path_info, ..Clues::default() };
+        assert_eq!(Split::of(&proxy, Some("/app")), split(b"/app", rest), "{uri:?}");
+        assert_eq!(Split::of(&proxy, None), split(b"/app", rest), "{uri:?}");
+    }
 }
 
 fn split<'r>(script_name: &'r [u8], path_info: &'r [u8]) -> Split<'r> {
@@ -229,7 +237,12 @@ fn ways(mount: &str, rest: &[u8]) -> Vec<(&'static str, Variables)> {
         ),
         ("a client of its own", Vec::new()),
     ];
-    if !rest.is_empty() {
+    if rest.is_empty() {
+        ways.push((
+            "mod_proxy_scgi with pathinfo",
+            pairs(&[("SCRIPT_NAME", mount.as_bytes()), ("PATH_INFO", b"/")]),
+        ));
+    } else {
         ways.push(("mod_proxy_scgi with pathinfo", proxy_scgi_pathinfo(&whole, rest)));
     }
     let mut all = Vec::new();
