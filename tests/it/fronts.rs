@@ -2,6 +2,7 @@
 //! by exactly the configuration that `scgictl front` prints.
 
 mod answers;
+mod documents;
 mod places;
 mod requests;
 mod trouble;
