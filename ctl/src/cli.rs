@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use scgi_protocol::name::{AppName, OperationId};
@@ -12,6 +13,7 @@ use crate::commands::completion::{Shell, app_names};
 use crate::console::Loudness;
 use crate::exit;
 use crate::parse::{self, Count, Goal, Receiver, Target};
+use crate::render::front::FrontEnd;
 
 /// Start, stop, scale, reload and understand the apps of scgid.
 #[derive(Debug, Parser)]
@@ -92,6 +94,8 @@ pub(crate) enum Command {
     Events(Events),
     /// Wait until apps are as wanted, or an operation has ended
     Wait(Wait),
+    /// Print the configuration of a web server in front of the apps
+    Front(Front),
     /// Check a configuration; runs `scgid check`
     Check(Check),
     /// Print the JSON Schema of the configuration; runs `scgid schema`
@@ -300,6 +304,17 @@ pub(crate) struct Wait {
     pub(crate) timeout: Duration,
 }
 
+/// `front`.
+#[derive(Debug, Args)]
+pub(crate) struct Front {
+    /// The web server; apache is that with mod_proxy_scgi, apache-mod-scgi that with mod_scgi
+    #[arg(value_name = "SERVER")]
+    pub(crate) front_end: FrontEnd,
+    /// The app; all of them if none is named
+    #[arg(value_name = "APP", add = ArgValueCandidates::new(app_names))]
+    pub(crate) app: Option<AppName>,
+}
+
 /// `check`.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
@@ -357,6 +372,16 @@ pub(crate) struct Upgrade {
 #[derive(Debug, Args)]
 pub(crate) struct Completion {
     pub(crate) shell: Shell,
+}
+
+impl ValueEnum for FrontEnd {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.as_str()))
+    }
 }
 
 impl Globals {

@@ -10,6 +10,7 @@ use scgi_protocol::scgi::RequestError;
 
 use crate::client::ClientError;
 use crate::exit::Exit;
+use crate::render::front::{FrontEnd, Obstacle};
 use crate::render::{problem, text};
 
 /// Why a command has failed.
@@ -31,6 +32,8 @@ pub(crate) enum Failure {
     Daemon { program: PathBuf, source: io::Error },
     #[error("app `{app}` has no address to connect to")]
     ListensNowhere { app: AppName },
+    #[error("app `{app}` is out of reach of {}: {why}", front_end.as_str())]
+    OutOfReach { app: AppName, front_end: FrontEnd, why: Obstacle },
     #[error(transparent)]
     Variable(RequestError),
     #[error("cannot read `{from}`")]
@@ -63,6 +66,7 @@ impl Failure {
             | Self::Json(_)
             | Self::Daemon { .. }
             | Self::ListensNowhere { .. }
+            | Self::OutOfReach { .. }
             | Self::Connect { .. }
             | Self::Exchange { .. }
             | Self::NotUpgraded { .. }
@@ -105,6 +109,7 @@ impl Failure {
             ),
             Self::Connect { .. } => Some("`scgictl ps` tells where apps listen".to_owned()),
             Self::ListensNowhere { app } => Some(format!("`scgictl status {app}` says how it is")),
+            Self::OutOfReach { app, why, .. } => Some(why.way_out(app)),
             Self::NotAnAnswer { .. } => {
                 Some("`--raw` prints what it sends; does it speak SCGI?".to_owned())
             }

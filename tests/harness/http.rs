@@ -63,6 +63,25 @@ pub fn send_unix(path: &Path, method: &str, target: &str, body: &[u8]) -> io::Re
     exchange(stream, method, target, body)
 }
 
+/// The answer of a server on loopback to `request`, a head and a body written out. Interim answers
+/// are passed over.
+///
+/// # Errors
+///
+/// If there was no complete answer.
+pub fn ask(port: u16, request: &[u8]) -> io::Result<Answer> {
+    let mut stream = tcp(port)?;
+    write_unless_answered(&mut stream, request)?;
+    let method = if request.starts_with(b"HEAD ") { "HEAD" } else { "GET" };
+    let mut reader = BufReader::new(stream);
+    loop {
+        let answer = read_answer(&mut reader, method)?;
+        if answer.status >= 200 {
+            return Ok(answer);
+        }
+    }
+}
+
 /// A connection to a server on loopback, to be written to and read from as it comes.
 ///
 /// # Errors
@@ -88,12 +107,16 @@ fn exchange(
     );
     let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body);
-    match stream.write_all(&bytes) {
-        // Who has heard enough answers and closes; what it said is there to be read.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-        _ => {}
-    }
+    write_unless_answered(&mut stream, &bytes)?;
     read_answer(&mut BufReader::new(stream), method)
+}
+
+/// Who has heard enough answers and closes; what it said is there to be read.
+fn write_unless_answered(stream: &mut impl Write, bytes: &[u8]) -> io::Result<()> {
+    match stream.write_all(bytes) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn read_answer(reader: &mut impl BufRead, method: &str) -> io::Result<Answer> {
@@ -106,7 +129,7 @@ fn read_answer(reader: &mut impl BufRead, method: &str) -> io::Result<Answer> {
         let Some((name, value)) = line.split_once(':') else { break };
         answer.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    if method == "HEAD" {
+    if method == "HEAD" || matches!(status, 100..200 | 204 | 304) {
         return Ok(answer);
     }
     let announced = answer.header("content-length").and_then(|text| text.parse::<usize>().ok());

@@ -102,7 +102,7 @@ http {{
 }
 
 /// As Debian ships it.
-const PARAMS: &str = "\
+pub(crate) const PARAMS: &str = "\
 scgi_param  REQUEST_METHOD     $request_method;
 scgi_param  REQUEST_URI        $request_uri;
 scgi_param  QUERY_STRING       $query_string;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $dir                          the folder
-//! $echo, $unruly, $blocking     the apps of `tests/apps`
+//! $echo, $pages, $unruly, $blocking  the apps of `tests/apps`
 //! $scgid                        the daemon's own program
 //! $port_NAME                    a port kept free for NAME, the same one each time
 //! ```
@@ -154,7 +154,7 @@ impl Site {
     /// `text` with what stands for something replaced by it.
     pub fn fill(&self, text: &str) -> String {
         let mut filled = text.replace("$dir", &self.dir.path().display().to_string());
-        for name in ["echo", "unruly", "blocking", "scgid"] {
+        for name in ["echo", "pages", "unruly", "blocking", "scgid"] {
             let mark = format!("${name}");
             if filled.contains(&mark) {
                 let path = program(&format!("it-{name}"));

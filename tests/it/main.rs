@@ -13,6 +13,7 @@ mod control;
 mod death;
 mod demo;
 mod deploys;
+mod fronts;
 mod garbage;
 mod launch;
 mod logs;

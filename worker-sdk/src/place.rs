@@ -1,9 +1,11 @@
 //! Where in the app a request belongs: the path to route by, and the prefix before it.
 //!
 //! Front ends disagree about `SCRIPT_NAME` and `PATH_INFO`: nginx sends neither unless told,
-//! mod_proxy_scgi puts everything into the former, lighttpd splits after the first segment if it
-//! is mounted at the root. What they agree about is the whole path, and that is what a configured
-//! mount is taken from. Never looks at the query.
+//! mod_proxy_scgi puts everything into the former, or with `proxy-scgi-pathinfo` an encoded end of
+//! the path into the latter, and lighttpd splits after the first segment if it is mounted at the
+//! root. What they agree about is the whole path, and that is what a configured mount is taken
+//! from. A request outside of the mount has no prefix, and its whole path for a path. Never looks
+//! at the query.
 
 use std::borrow::Cow;
 
@@ -11,67 +13,129 @@ use percent_encoding::percent_decode;
 
 use crate::clues::Clues;
 
-/// The URL's path in two parts, both decoded.
+/// The URL's path in two parts, both decoded, as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place<'r> {
     /// What is before the app's own path: empty, or `/` and more, without a final slash.
     pub(crate) mount: Cow<'r, str>,
     /// The app's own path; begins with `/`.
     pub(crate) path: Cow<'r, str>,
+    /// Where the configuration says the app is.
+    pub(crate) configured: Option<&'r str>,
+}
+
+/// The URL's path in two parts, both decoded, as CGI has them: bytes, and nothing added to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Split<'r> {
+    /// `SCRIPT_NAME`: empty, or `/` and more.
+    pub(crate) script_name: Cow<'r, [u8]>,
+    /// `PATH_INFO`: empty, or `/` and more.
+    pub(crate) path_info: Cow<'r, [u8]>,
 }
 
 impl<'r> Place<'r> {
-    /// The place a head speaks of; `mount` is where the configuration says the app is.
-    pub(crate) fn of(clues: &Clues<'r>, mount: Option<&'r str>) -> Self {
-        match (mount, clues.path_info) {
-            (Some(mount), _) => Self::under(mount.trim_end_matches('/'), whole(clues)),
-            (None, Some(_)) => Self {
-                mount: text(clues.script_name.unwrap_or_default()),
-                path: rooted(own_path(clues)),
-            },
-            (None, None) => Self { mount: Cow::Borrowed(""), path: rooted(whole(clues)) },
+    /// The place a head speaks of; `configured` is where the configuration says the app is.
+    pub(crate) fn of(clues: &Clues<'r>, configured: Option<&'r str>) -> Self {
+        let Split { script_name, path_info } = Split::of(clues, configured);
+        Self { mount: text(script_name), path: rooted(text(path_info)), configured }
+    }
+}
+
+impl<'r> Split<'r> {
+    /// The same place in the words of CGI.
+    pub(crate) fn of(clues: &Clues<'r>, configured: Option<&'r str>) -> Self {
+        let Some(mount) = configured.map(|mount| mount.trim_end_matches('/').as_bytes()) else {
+            return Told::by(clues).split();
+        };
+        // Whatever somebody made of it by hand: this is what nginx itself went by.
+        let whole = clues.document_uri.map(|decoded| Told::Whole(decoded.into()));
+        match whole.unwrap_or_else(|| Told::by(clues)) {
+            Told::Split { script_name, path_info } if *script_name == *mount => {
+                Self { script_name, path_info }
+            }
+            told => Self::under(mount, told.whole()),
         }
     }
 
-    fn under(mount: &'r str, whole: Cow<'r, str>) -> Self {
+    fn under(mount: &'r [u8], whole: Cow<'r, [u8]>) -> Self {
         let inside =
-            whole.strip_prefix(mount).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        match inside.map(str::len) {
+            whole.strip_prefix(mount).filter(|rest| rest.is_empty() || rest.starts_with(b"/"));
+        match inside.map(<[u8]>::len) {
             Some(rest) => {
                 let start = whole.len() - rest;
-                Self { mount: Cow::Borrowed(mount), path: rooted(cut_front(whole, start)) }
+                Self { script_name: Cow::Borrowed(mount), path_info: cut_front(whole, start) }
             }
-            None => Self { mount: Cow::Borrowed(""), path: rooted(whole) },
+            None => Self { script_name: Cow::Borrowed(b""), path_info: whole },
         }
     }
 }
 
-/// The whole path of the URL, decoded and without dot segments.
-///
-/// `DOCUMENT_URI`, or `SCRIPT_NAME` and `PATH_INFO` together, have been through the front end's
-/// own checks; `REQUEST_URI` is what the client wrote.
-fn whole<'r>(clues: &Clues<'r>) -> Cow<'r, str> {
-    match (clues.document_uri, clues.script_name, clues.request_uri) {
-        (Some(decoded), _, _) => text(decoded),
-        (None, Some(script_name), _) => match clues.path_info {
-            Some(_) => text(script_name) + own_path(clues),
-            None => text(script_name),
-        },
-        (None, None, Some(raw)) if clues.path_info.is_none() => {
-            Cow::Owned(without_dots(&decoded(path_of(raw))))
-        }
-        (None, None, _) => own_path(clues),
-    }
+/// What a front end says of the path.
+enum Told<'r> {
+    /// The path as a whole; where it is to be split is not known.
+    Whole(Cow<'r, [u8]>),
+    /// The path in the two parts that the front end believes in.
+    Split { script_name: Cow<'r, [u8]>, path_info: Cow<'r, [u8]> },
 }
 
-/// `PATH_INFO`, decoded.
-///
-/// It is decoded already, except where mod_proxy_scgi cuts it off the end of the raw URI.
-fn own_path<'r>(clues: &Clues<'r>) -> Cow<'r, str> {
-    let path_info = clues.path_info.unwrap_or_default();
-    let still_encoded = path_info.contains(&b'%')
-        && clues.request_uri.is_some_and(|raw| path_of(raw).ends_with(path_info));
-    if still_encoded { decoded(path_info) } else { text(path_info) }
+impl<'r> Told<'r> {
+    /// `DOCUMENT_URI`, or `SCRIPT_NAME` and `PATH_INFO` together, have been through the front end's
+    /// own checks; `REQUEST_URI` is what the client wrote.
+    fn by(clues: &Clues<'r>) -> Self {
+        match (clues.document_uri, clues.script_name, clues.path_info) {
+            (Some(decoded), _, None) => Self::Whole(decoded.into()),
+            (_, Some(script_name), Some(path_info)) => Self::in_two(clues, script_name, path_info),
+            (_, None, Some(path_info)) => Self::in_two(clues, b"", path_info),
+            (None, Some(script_name), None) => Self::Whole(script_name.into()),
+            (None, None, None) => {
+                let raw = clues.request_uri.unwrap_or_default();
+                Self::Whole(Cow::Owned(without_dots(&percent_decoded(path_of(raw)))))
+            }
+        }
+    }
+
+    /// Both variables are decoded, except where mod_proxy_scgi makes `PATH_INFO` out of an encoded
+    /// URL: then `SCRIPT_NAME` is cut in the wrong place as well, and where nothing follows it, it
+    /// adds a slash.
+    fn in_two(clues: &Clues<'r>, script_name: &'r [u8], path_info: &'r [u8]) -> Self {
+        let as_told = Self::Split { script_name: script_name.into(), path_info: path_info.into() };
+        let raw = path_of(clues.request_uri.unwrap_or_default());
+        let may_add = path_info == b"/" && !raw.ends_with(b"/");
+        if raw.is_empty() || !may_add && !path_info.contains(&b'%') {
+            return as_told;
+        }
+        let whole = merged(&without_dots(&percent_decoded(raw)));
+        if may_add && whole == script_name {
+            return Self::Split { script_name: script_name.into(), path_info: Cow::Borrowed(b"") };
+        }
+        let decoded = percent_decoded(path_info);
+        // What is decoded already does not end the path once it is decoded again.
+        match whole.strip_suffix(&*decoded) {
+            Some(before) => Self::Split {
+                script_name: Cow::Owned(before.to_vec()),
+                path_info: Cow::Owned(decoded.into_owned()),
+            },
+            None => as_told,
+        }
+    }
+
+    fn whole(self) -> Cow<'r, [u8]> {
+        match self {
+            Self::Whole(whole) => whole,
+            Self::Split { script_name, path_info } if script_name.is_empty() => path_info,
+            Self::Split { script_name, path_info } => {
+                Cow::Owned([&*script_name, &*path_info].concat())
+            }
+        }
+    }
+
+    /// The two parts; of a path that nobody has split, all is the app's.
+    fn split(self) -> Split<'r> {
+        match self {
+            Self::Whole(path_info) => Split { script_name: Cow::Borrowed(b""), path_info },
+            Self::Split { script_name, path_info } => Split { script_name, path_info },
+        }
+    }
 }
 
 /// The path in a request target: without `http://host` before it and the query behind it.
@@ -87,28 +151,42 @@ pub(crate) fn path_of(target: &[u8]) -> &[u8] {
     authority.iter().position(|&byte| byte == b'/').map_or(b"/", |at| &authority[at..])
 }
 
-fn decoded(raw: &[u8]) -> Cow<'_, str> {
-    match Cow::from(percent_decode(raw)) {
-        Cow::Borrowed(bytes) => text(bytes),
+fn percent_decoded(raw: &[u8]) -> Cow<'_, [u8]> {
+    percent_decode(raw).into()
+}
+
+/// Text of it, with U+FFFD for what is not UTF-8.
+fn text(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
-}
-
 /// Takes `.` and `..` out of a path, as front ends do before they route.
-fn without_dots(path: &str) -> String {
-    let mut kept: Vec<&str> = Vec::new();
-    for segment in path.split('/').skip(1) {
+fn without_dots(path: &[u8]) -> Vec<u8> {
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let mut ends_in_dots = false;
+    for segment in path.split(|&byte| byte == b'/').skip(1) {
+        ends_in_dots = matches!(segment, b"." | b"..");
         match segment {
-            "." => {}
-            ".." => drop(kept.pop()),
+            b"." => {}
+            b".." => drop(kept.pop()),
             other => kept.push(other),
         }
     }
-    format!("/{}", kept.join("/"))
+    // What dots lead to is a folder.
+    kept.extend(ends_in_dots.then_some(&b""[..]));
+    let mut path = kept.join(&b'/');
+    path.insert(0, b'/');
+    path
+}
+
+/// Makes one slash of several that follow each other, as all four front ends do.
+fn merged(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|after, before| *after == b'/' && *before == b'/');
+    merged
 }
 
 fn rooted(path: Cow<'_, str>) -> Cow<'_, str> {
@@ -119,87 +197,15 @@ fn rooted(path: Cow<'_, str>) -> Cow<'_, str> {
     }
 }
 
-fn cut_front(text: Cow<'_, str>, bytes: usize) -> Cow<'_, str> {
-    match text {
-        Cow::Borrowed(text) => Cow::Borrowed(&text[bytes..]),
-        Cow::Owned(text) => Cow::Owned(text[bytes..].to_owned()),
+fn cut_front(bytes: Cow<'_, [u8]>, count: usize) -> Cow<'_, [u8]> {
+    match bytes {
+        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[count..]),
+        Cow::Owned(mut bytes) => {
+            bytes.drain(..count);
+            Cow::Owned(bytes)
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn place(clues: [&'static str; 4], mount: Option<&'static str>) -> (String, String) {
-        let [request_uri, document_uri, script_name, path_info] =
-            clues.map(|clue| (clue != "-").then_some(clue.as_bytes()));
-        let clues = Clues { request_uri, document_uri, script_name, path_info, ..Clues::default() };
-        let Place { mount, path } = Place::of(&clues, mount);
-        (mount.into_owned(), path.into_owned())
-    }
-
-    fn pair(mount: &str, path: &str) -> (String, String) {
-        (mount.into(), path.into())
-    }
-
-    const URI: &str = "/app/a%20b/c?q=/x";
-
-    #[test]
-    fn under_a_mount_all_front_ends_lead_to_the_same_place() {
-        for clues in [
-            [URI, "/app/a b/c", "-", "-"],             // nginx, stock scgi_params
-            [URI, "/app/a b/c", "/app", "/a b/c"],     // nginx with captures
-            [URI, "-", "/app/a b/c", "-"],             // mod_proxy_scgi
-            [URI, "-", "/app/a b", "/c"],              // mod_proxy_scgi with a wrong split
-            [URI, "-", "/app", "/a%20b/c"],            // mod_proxy_scgi with proxy-scgi-pathinfo
-            [URI, "-", "/app", "/a b/c"],              // mod_scgi, lighttpd
-            [URI, "-", "-", "-"],                      // only what the client sent
-            ["http://h:1/app/a%20b/c", "-", "-", "-"], // the same in absolute form
-        ] {
-            assert_eq!(place(clues, Some("/app")), pair("/app", "/a b/c"), "{clues:?}");
-            assert_eq!(place(clues, Some("/app/")), pair("/app", "/a b/c"), "{clues:?}");
-        }
-    }
-
-    #[test]
-    fn a_mount_at_the_root_undoes_a_split_after_the_first_segment() {
-        assert_eq!(place(["/a/b", "-", "/a", "/b"], Some("/")), pair("", "/a/b"));
-    }
-
-    #[test]
-    fn the_mount_itself_is_the_root_of_the_app() {
-        assert_eq!(place(["/app", "/app", "/app", ""], Some("/app")), pair("/app", "/"));
-        assert_eq!(place(["/app", "-", "/app", ""], None), pair("/app", "/"));
-    }
-
-    #[test]
-    fn a_sibling_that_begins_like_the_mount_is_not_inside_it() {
-        let sibling = ["/application/x", "-", "/application", "/x"];
-
-        assert_eq!(place(sibling, Some("/app")), pair("", "/application/x"));
-    }
-
-    #[test]
-    fn without_a_mount_the_split_of_the_front_end_holds() {
-        assert_eq!(place([URI, "-", "/app", "/a b/c"], None), pair("/app", "/a b/c"));
-        assert_eq!(place([URI, "-", "/app", "/a%20b/c"], None), pair("/app", "/a b/c"));
-    }
-
-    #[test]
-    fn without_a_split_the_path_is_the_whole_path() {
-        assert_eq!(place([URI, "/app/a b/c", "-", "-"], None), pair("", "/app/a b/c"));
-        assert_eq!(place([URI, "-", "/app/a b/c", "-"], None), pair("", "/app/a b/c"));
-        assert_eq!(place(["-", "-", "-", "-"], None), pair("", "/"));
-    }
-
-    #[test]
-    fn a_decoded_percent_sign_is_not_decoded_again() {
-        assert_eq!(place(["/app/a%2541", "-", "/app", "/a%41"], None), pair("/app", "/a%41"));
-    }
-
-    #[test]
-    fn what_a_client_writes_cannot_climb_out_of_the_app() {
-        assert_eq!(place(["/a/../../etc/./x", "-", "-", "-"], None), pair("", "/etc/x"));
-        assert_eq!(place(["/%2e%2e/x", "-", "-", "-"], None), pair("", "/x"));
-    }
-}
+mod tests;

@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use scgi_protocol::scgi::Head;
 
 use crate::body::{Body, BodyError};
-use crate::place::Place;
+use crate::clues::Clues;
+use crate::place::{Place, Split};
 use crate::query;
 
 /// One request, and `S`, the state the app was made with.
@@ -42,10 +43,22 @@ impl<'r, S> Request<'r, S> {
         &self.place.path
     }
 
-    /// What stands before [`path`](Self::path) in the URL: empty for an app at the root, else
-    /// `/` and more, without a final slash. Links to the app's own pages begin with it.
+    /// What stands before [`path`](Self::path) in the URL: empty for an app at the root and for a
+    /// request outside of the app's mount, else `/` and more, without a final slash. Links to the app's own pages begin with it.
     pub fn mount(&self) -> &'r str {
         &self.place.mount
+    }
+
+    /// `SCRIPT_NAME` as CGI wants it and few front ends send it: the mount, decoded, byte for byte;
+    /// empty for an app at the root, and for a request outside of the app's mount.
+    pub fn script_name(&self) -> Cow<'r, [u8]> {
+        Split::of(&Clues::of(self.head), self.place.configured).script_name
+    }
+
+    /// `PATH_INFO` as CGI wants it: what follows [`script_name`](Self::script_name) in the path,
+    /// decoded, byte for byte; empty if nothing does. The whole path outside of the app's mount.
+    pub fn path_info(&self) -> Cow<'r, [u8]> {
+        Split::of(&Clues::of(self.head), self.place.configured).path_info
     }
 
     /// The part of the path that stands for `{name}` or `{*name}` in the route.

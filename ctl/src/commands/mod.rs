@@ -7,6 +7,7 @@ pub(crate) mod completion;
 mod describe;
 mod events;
 mod exchange;
+mod front;
 mod history;
 mod local;
 mod logs;
@@ -69,6 +70,7 @@ pub(crate) async fn run(cli: Cli, console: &mut Console) -> Result<Exit, Failure
         Command::Logs(logs) => logs::run(context, logs).await,
         Command::Events(events) => events::run(context, events).await,
         Command::Wait(wait) => wait::run(context, wait).await,
+        Command::Front(front) => front::run(context, front).await,
         Command::Check(check) => local::check(check),
         Command::Schema => local::schema(),
         Command::Request(request) => request::run(context, request).await,

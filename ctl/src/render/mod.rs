@@ -2,6 +2,7 @@
 
 pub(crate) mod app;
 pub(crate) mod detail;
+pub(crate) mod front;
 pub(crate) mod line;
 pub(crate) mod operation;
 pub(crate) mod plan;

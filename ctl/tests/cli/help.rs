@@ -4,7 +4,7 @@ use crate::fake::{Fake, json};
 use crate::run::{Run, eventually};
 use crate::samples;
 
-const VERBS: [&str; 28] = [
+const VERBS: [&str; 29] = [
     "ps",
     "status",
     "describe",
@@ -26,6 +26,7 @@ const VERBS: [&str; 28] = [
     "logs",
     "events",
     "wait",
+    "front",
     "check",
     "schema",
     "request",
@@ -63,6 +64,7 @@ fn help_of_the_program_lists_verbs_and_exit_codes() {
       logs        Show what workers write
       events      Show what happened
       wait        Wait until apps are as wanted, or an operation has ended
+      front       Print the configuration of a web server in front of the apps
       check       Check a configuration; runs `scgid check`
       schema      Print the JSON Schema of the configuration; runs `scgid schema`
       request     Send one SCGI request to an app or any address, and print the answer
@@ -314,6 +316,15 @@ fn help_of_every_verb_tells_its_arguments() {
                                 [default: well]
           --timeout <DURATION>  How long to wait: `90s`, `5m` [default: 5m]
       -h, --help                Print help
+
+    Print the configuration of a web server in front of the apps
+    Usage: scgictl front [OPTIONS] <SERVER> [APP]
+    Arguments:
+      <SERVER>  The web server; apache is that with mod_proxy_scgi, apache-mod-scgi that with mod_scgi
+                [possible values: nginx, apache, apache-mod-scgi, lighttpd]
+      [APP]     The app; all of them if none is named
+    Options:
+      -h, --help  Print help
 
     Check a configuration; runs `scgid check`
     Usage: scgictl check [OPTIONS] [FILE]

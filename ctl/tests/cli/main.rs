@@ -6,6 +6,7 @@
 mod change;
 mod errors;
 mod fake;
+mod front;
 mod help;
 mod local;
 mod look;

@@ -1,0 +1,35 @@
+//! nginx, Apache with mod_proxy_scgi and with mod_scgi, and lighttpd, each in front of the same apps
+//! by exactly the configuration that `scgictl front` prints.
+
+mod answers;
+mod documents;
+mod places;
+mod requests;
+mod trouble;
+
+use scgi_tests::{Daemon, FrontEnd, Server, Site};
+
+/// Apps on a unix socket and on TCP, one below the other. Everybody may write to the sockets, since
+/// Apache is somebody else than the tests.
+const SITE: &str = "
+defaults: {run: [$pages], workers: 2}
+apps:
+  blog: {listen: {address: 'unix:$dir/blog.sock', mode: '0666'}, mount: /blog}
+  shop: {listen: '127.0.0.1:$port_shop', mount: /shop}
+  desk: {listen: {address: 'unix:$dir/desk.sock', mode: '0666'}, mount: /shop/desk}
+";
+
+/// The mounts of [`SITE`] that a server can reach: mod_scgi knows no unix sockets.
+fn mounts(server: Server) -> &'static [&'static str] {
+    match server {
+        Server::ApacheModScgi => &["/shop"],
+        Server::Nginx | Server::Apache | Server::Lighttpd => &["/blog", "/shop", "/shop/desk"],
+    }
+}
+
+/// A daemon with [`SITE`], and every server in front of it.
+fn all() -> (Daemon, Vec<FrontEnd>) {
+    let daemon = Site::new(SITE).serve();
+    let fronts = Server::ALL.map(|server| FrontEnd::start(server, &daemon));
+    (daemon, fronts.into())
+}
