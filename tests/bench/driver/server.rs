@@ -25,6 +25,10 @@ pub(crate) enum Contender {
     Again,
     /// The SDK's app without a daemon.
     Sdk,
+    /// The jobs as tasks of the SDK, without a daemon.
+    Async,
+    /// The same as a router of axum's.
+    Axum,
     /// The SDK's app run by `scgid`.
     Scgid,
 }
@@ -36,6 +40,8 @@ impl Contender {
             Self::Bare => "bare",
             Self::Again => "bare again",
             Self::Sdk => "sdk",
+            Self::Async => "async",
+            Self::Axum => "axum",
             Self::Scgid => "scgid",
         }
     }
@@ -94,6 +100,7 @@ impl Server {
         let program = match contender {
             Contender::Bare | Contender::Again => bare_program(shape.job)?,
             Contender::Sdk => Command::new(app_program()?),
+            Contender::Async | Contender::Axum => tasks_program(contender)?,
             Contender::Scgid => return Self::start_daemon(directory, address, shape.workers),
         };
         let pool = Pool::start(&address, program, shape.workers)?;
@@ -171,6 +178,13 @@ impl Server {
 fn bare_program(job: Job) -> io::Result<Command> {
     let mut command = Command::new(sibling("scgi-bare")?);
     command.arg(job.name());
+    Ok(command)
+}
+
+/// The jobs as tasks.
+fn tasks_program(contender: Contender) -> io::Result<Command> {
+    let mut command = Command::new(sibling("scgi-bench-tasks")?);
+    command.arg(contender.name());
     Ok(command)
 }
 
