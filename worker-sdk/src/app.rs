@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU16;
 use std::process::{ExitCode, Termination};
+use std::sync::Arc;
 
 use scgi_protocol::address::Address;
 use scgi_protocol::birth::EXIT_NEVER_AGAIN;
@@ -17,8 +18,7 @@ use crate::request::Request;
 use crate::response::IntoResponse;
 use crate::route::{Handler, RouteError, Routes};
 use crate::serve::{Post, serve};
-use crate::service::Service;
-use crate::tally::Tally;
+use crate::service::{Service, Terms};
 use crate::testing::TestApp;
 
 /// An app: handlers at their paths, and `S`, the state they share.
@@ -288,8 +288,7 @@ impl<S: Send + Sync + 'static> App<S> {
     fn seal(self, page: Page, mount: Option<String>) -> Result<Service<S>, Vec<RouteError>> {
         let Self { mut routes, state, limits, threads: _, listen: _ } = self;
         routes.seal()?;
-        let codec = limits.codec();
-        Ok(Service { routes, state, limits, codec, mount, tally: Tally::new(page) })
+        Ok(Service { routes, state, terms: Arc::new(Terms::new(limits, page)), mount })
     }
 }
 

@@ -1,8 +1,8 @@
 //! The body of a request, read by a handler as it comes.
 //!
 //! ```text
-//! early bytes (came with the head) ─▶ bytes from the wire ─▶ end
-//!                                        └─ peer gone, or silent for too long ─▶ broken
+//! bytes that have come ─▶ bytes from the wire ─▶ end
+//!                            └─ peer gone, or silent for too long ─▶ broken
 //! ```
 //!
 //! Never reads past `CONTENT_LENGTH`, and never takes the end of input for the end of the body.
@@ -23,8 +23,13 @@ use crate::wire::Wire;
 /// handler may just pass the error on: the worker knows what became of the client.
 pub struct Body<'r> {
     wire: &'r dyn Wire,
+    /// What came with the head.
     early: &'r [u8],
-    /// What is still on its way, beyond `early`.
+    /// What was waited for, in place of `early`.
+    own: Vec<u8>,
+    /// How much of `own` has been read.
+    read: usize,
+    /// What is still on its way, beyond all that has come.
     coming: scgi::Body,
     length: u64,
     /// More came with the head than the body is long.
@@ -32,6 +37,15 @@ pub struct Body<'r> {
     patience: Duration,
     record: Record<'r>,
     end: BodyEnd,
+}
+
+/// What has come of a body when its request is taken up.
+#[derive(Debug)]
+pub(crate) enum Arrived<'r> {
+    /// With the head, in its buffer.
+    WithHead(&'r [u8]),
+    /// All of it, in a buffer of its own.
+    Behind(Vec<u8>),
 }
 
 /// What became of a body.
@@ -67,15 +81,28 @@ impl<'r> Body<'r> {
     /// A body of `length` bytes, of which `arrived` may hold the first, and more than that.
     pub(crate) fn new(
         wire: &'r dyn Wire,
-        arrived: &'r [u8],
+        arrived: Arrived<'r>,
         length: u64,
         patience: Duration,
         record: Record<'r>,
     ) -> Self {
         let mut coming = scgi::Body::new(length);
-        let early = coming.take(arrived);
-        let surplus = early.len() < arrived.len();
-        Self { wire, early, coming, length, surplus, patience, record, end: BodyEnd::Sound }
+        let (mut early, mut own): (&[u8], _) = (&[], Vec::new());
+        let surplus = match arrived {
+            Arrived::WithHead(bytes) => {
+                early = coming.take(bytes);
+                early.len() < bytes.len()
+            }
+            Arrived::Behind(bytes) => {
+                let all = bytes.len();
+                let wanted = coming.take(&bytes).len();
+                own = bytes;
+                own.truncate(wanted);
+                wanted < all
+            }
+        };
+        let end = BodyEnd::Sound;
+        Self { wire, early, own, read: 0, coming, length, surplus, patience, record, end }
     }
 
     /// Bytes announced by `CONTENT_LENGTH`.
@@ -85,7 +112,7 @@ impl<'r> Body<'r> {
 
     /// Bytes not read yet.
     pub fn remaining(&self) -> u64 {
-        self.early.len() as u64 + self.coming.remaining()
+        (self.early.len() + self.own.len() - self.read) as u64 + self.coming.remaining()
     }
 
     /// Reads the rest into memory.
@@ -100,7 +127,9 @@ impl<'r> Body<'r> {
             self.end = BodyEnd::TooLong;
             return Err(BodyError::TooLong { length, limit });
         };
-        let mut whole = Vec::with_capacity(bytes);
+        let mut whole = std::mem::take(&mut self.own);
+        whole.drain(..std::mem::take(&mut self.read));
+        whole.reserve_exact(bytes - whole.len());
         whole.extend_from_slice(std::mem::take(&mut self.early));
         while !self.coming.is_complete() {
             self.append(&mut whole).map_err(BodyError::Broken)?;
@@ -117,10 +146,24 @@ impl<'r> Body<'r> {
         self.length - self.coming.remaining()
     }
 
-    /// Whether closing would leave bytes of the peer unread, which on TCP makes the kernel throw
-    /// away the reply as well.
-    pub(crate) fn leaves_rest(&self) -> bool {
-        self.end != BodyEnd::Gone && (self.surplus || !self.coming.is_complete())
+    /// How many bytes of the peer closing would leave unread, which on TCP makes the kernel throw
+    /// away the reply as well; `None` if none that is known of.
+    pub(crate) fn rest(&self) -> Option<u64> {
+        match self.coming.remaining() {
+            _ if self.end == BodyEnd::Gone => None,
+            // Nobody knows how much comes that should not.
+            _ if self.surplus => Some(u64::MAX),
+            0 => None,
+            remaining => Some(remaining),
+        }
+    }
+
+    /// Looks whether the client has gone away.
+    pub(crate) fn is_gone(&mut self) -> bool {
+        if self.end != BodyEnd::Gone && self.wire.is_gone() {
+            self.end = BodyEnd::Gone;
+        }
+        self.end == BodyEnd::Gone
     }
 
     /// Reads what nobody asked for, within bounds, and throws it away: the rest of the body, and
@@ -131,6 +174,7 @@ impl<'r> Body<'r> {
         let mut thrown = 0;
         let mut waste = [0; 16 << 10];
         self.early = &[];
+        (self.own, self.read) = (Vec::new(), 0);
         self.record.phase(Phase::Reading);
         while thrown < most_bytes && (self.surplus || !self.coming.is_complete()) {
             let Some(left) = longest.checked_sub(begun.elapsed()) else { return };
@@ -188,6 +232,11 @@ impl Read for Body<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if !self.early.is_empty() {
             return self.early.read(into);
+        }
+        if self.read < self.own.len() {
+            let bytes = (&self.own[self.read..]).read(into)?;
+            self.read += bytes;
+            return Ok(bytes);
         }
         if into.is_empty() || self.coming.is_complete() {
             return Ok(0);

@@ -1,16 +1,18 @@
-//! One connection from its first byte to its last: a request in, a response out.
+//! One connection in the hands of a thread: a request in, a response out.
 //!
 //! ```text
-//! receive the head ─▶ route ─▶ handler ─▶ reply ─▶ close
-//!    │ nothing at all: closed in silence       │ body left unread: heard out, within bounds
+//! receive ─▶ route ─▶ handler ─▶ reply ─▶ close
+//!    │ nothing at all: closed in silence       │ unread or untaken bytes: parked
 //!    │ not SCGI: told so, counted              │ handler failed or panicked: 500, or cut
-//!    └ half and silence: closed, counted       └ client gone: counted, nothing more
+//!    │ half and nothing more: parked           └ client gone: counted, nothing more
+//!    └ whole again: taken up here
 //! ```
 //!
-//! Whatever happens here, the worker lives. Accepts nothing and knows of no other connection.
+//! A thread waits for no client longer than a blink: whoever is slower is *parked*, given back to
+//! the caller with what has come of the request or has to go out of the reply. Whatever happens
+//! here, the worker lives. Accepts nothing and knows of no other connection.
 
 use std::any::Any;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 
@@ -18,8 +20,10 @@ use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::page::{Phase, now_ns};
 use scgi_protocol::scgi::{self, Head, HeadError};
 
-use crate::body::{Body, BodyEnd};
+use crate::body::{self, Body, BodyEnd};
 use crate::clues::Clues;
+use crate::intake::{Intake, Tail};
+use crate::leaving::{Leaving, Progress};
 use crate::log;
 use crate::place::Place;
 use crate::reply::{self, Buffers, Fault, Outlet, may_block};
@@ -27,122 +31,225 @@ use crate::request::Request;
 use crate::service::Service;
 use crate::stamp;
 use crate::tally::Record;
-use crate::wire::Wire;
-
-/// Where a head is received: room for the usual head and a small body in one go.
-const INPUT_BYTES: usize = 16 << 10;
-
-/// A buffer that grew beyond this is given back after the request.
-const KEPT_BYTES: usize = 64 << 10;
-
-/// How long a peer that did not speak SCGI gets to take the answer in.
-const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
-
-/// The most that is read from such a peer before he is left, in bytes.
-const REFUSAL_BYTES: u64 = 64 << 10;
+use crate::unsent::Unsent;
+use crate::wire::{Doing, Wire};
 
 /// What one thread works with, from connection to connection.
 pub(crate) struct Desk<'a> {
     record: Record<'a>,
-    input: Vec<u8>,
+    intake: Intake,
     buffers: Buffers,
+    blinks: Blinks,
 }
 
-/// How receiving a head went, if not well.
-enum NoHead {
+/// What a connection waits for.
+#[derive(Debug)]
+pub(crate) enum Parked {
+    /// Its request.
+    Coming { intake: Intake, since_ns: u64 },
+    /// The client, who is to take the reply or to be heard out.
+    Leaving(Leaving),
+}
+
+/// What came of a connection.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// When the thread was done with it.
+    pub(crate) ended_ns: u64,
+    /// What it waits for; `None` if it is to be closed.
+    pub(crate) parked: Option<Parked>,
+}
+
+/// How receiving a request went, if it is not whole.
+enum NotWhole {
+    /// It has not come yet.
+    Waits,
     /// The peer closed without a word, as some front ends do after refusing a request.
     Nothing,
-    /// The head did not come in time, or not to its end.
+    /// The head ended before its end.
     Incomplete,
     Refused(HeadError),
+    /// The client left in the middle of the body.
+    Gone,
 }
 
 impl<'a> Desk<'a> {
     pub(crate) fn new(record: Record<'a>) -> Self {
-        Self { record, input: Vec::with_capacity(INPUT_BYTES), buffers: Buffers::default() }
+        let (intake, blinks) = (Intake::default(), Blinks::default());
+        Self { record, intake, buffers: Buffers::default(), blinks }
     }
 
-    /// Serves the connection that was accepted at `since_ns`; returns when it was answered, in
-    /// nanoseconds of the same clock.
-    pub(crate) fn serve<S>(&mut self, service: &Service<S>, wire: &dyn Wire, since_ns: u64) -> u64 {
-        let outcome = self.receive_head(service, wire, since_ns).and_then(|()| {
-            let decoded = scgi::decode(&self.input, &service.codec);
-            let (head, taken) = decoded.map_err(NoHead::Refused)?.ok_or(NoHead::Incomplete)?;
-            let arrived = Arrived { head: &head, rest: &self.input[taken..], taken };
-            let exchange = Exchange { service, wire, record: self.record };
-            Ok(exchange.run(arrived, &mut self.buffers, since_ns))
-        });
-        if self.input.capacity() > KEPT_BYTES {
-            self.input = Vec::with_capacity(INPUT_BYTES);
-        }
-        outcome.unwrap_or_else(|no_head| {
-            self.turn_away(service, wire, no_head);
-            now_ns()
-        })
-    }
-
-    /// Receives until the head is there, and what came with it.
-    fn receive_head<S>(
+    /// Serves the connection that was accepted at `since_ns`.
+    pub(crate) fn serve<S>(
         &mut self,
         service: &Service<S>,
         wire: &dyn Wire,
         since_ns: u64,
-    ) -> Result<(), NoHead> {
-        self.input.clear();
-        let mut patience = service.limits.head_timeout;
+    ) -> Served {
+        self.intake.clear();
+        self.blinks.begin();
+        let received = self.receive_head(service, wire);
+        let served = received.and_then(|()| self.take_up(service, wire, since_ns));
+        served.unwrap_or_else(|not_whole| self.turn_away(service, wire, not_whole, since_ns))
+    }
+
+    /// Serves a request that was parked and may be served; it is taken up at `since_ns`.
+    pub(crate) fn resume<S>(
+        &mut self,
+        service: &Service<S>,
+        wire: &dyn Wire,
+        intake: Intake,
+        since_ns: u64,
+    ) -> Served {
+        self.intake = intake;
+        let served = self.take_up(service, wire, since_ns);
+        served.unwrap_or_else(|not_whole| self.turn_away(service, wire, not_whole, since_ns))
+    }
+
+    /// Receives until the head is there, and what came with it.
+    fn receive_head<S>(&mut self, service: &Service<S>, wire: &dyn Wire) -> Result<(), NotWhole> {
         loop {
-            match wire.append(&mut self.input, patience) {
-                Ok(0) if self.input.is_empty() => return Err(NoHead::Nothing),
-                Ok(0) => return Err(NoHead::Incomplete),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Err(NoHead::Incomplete);
+            match wire.take(self.intake.room()) {
+                Ok(Some(0)) if self.intake.is_empty() => return Err(NotWhole::Nothing),
+                Ok(Some(0)) => return Err(NotWhole::Incomplete),
+                Ok(Some(_)) => {
+                    let codec = &service.terms.codec;
+                    if self.intake.is_head_whole(codec).map_err(NotWhole::Refused)? {
+                        return Ok(());
+                    }
                 }
-                Err(_) => return Err(NoHead::Nothing),
-                Ok(_) => {}
+                Ok(None) if self.blinks.one_more(wire) => {}
+                Ok(None) => return Err(NotWhole::Waits),
+                Err(_) => return Err(NotWhole::Nothing),
             }
-            let filled = self.input.len();
-            let needed = scgi::needed(&self.input, &service.codec).map_err(NoHead::Refused)?;
-            if needed.is_some_and(|needed| needed <= filled) {
-                return Ok(());
-            }
-            if filled == self.input.capacity() {
-                // By what has come, not by what is announced: announcing costs a peer nothing.
-                self.input.reserve_exact(filled);
-            }
-            let spent = Duration::from_nanos(now_ns().saturating_sub(since_ns));
-            patience = service.limits.head_timeout.checked_sub(spent).ok_or(NoHead::Incomplete)?;
         }
     }
 
-    /// Ends a connection that brought no request.
-    #[cold]
-    fn turn_away<S>(&self, service: &Service<S>, wire: &dyn Wire, no_head: NoHead) {
-        let error = match no_head {
-            NoHead::Nothing => return,
-            NoHead::Incomplete => return self.record.refused(Refusal::Incomplete),
-            NoHead::Refused(error) => error,
-        };
-        self.record.refused(match error {
-            HeadError::TooLong { .. } => Refusal::TooLong,
-            _ => Refusal::Malformed,
-        });
-        if wire.send(&[&error.answer()], REFUSAL_PATIENCE).is_ok() {
-            // Closing at once would make the kernel throw the answer away if more is coming.
-            wire.finish();
-            let longest = service.limits.discard_timeout.min(REFUSAL_PATIENCE);
-            Body::new(wire, &[], u64::MAX, longest, self.record).discard(REFUSAL_BYTES, longest);
+    /// Serves the request whose head is whole, unless its body is not.
+    fn take_up<S>(
+        &mut self,
+        service: &Service<S>,
+        wire: &dyn Wire,
+        since_ns: u64,
+    ) -> Result<Served, NotWhole> {
+        let was_parked = self.intake.is_request();
+        let (input, tail) = self.intake.parts();
+        let decoded = scgi::decode(input, &service.terms.codec).map_err(NotWhole::Refused)?;
+        let (head, taken) = decoded.ok_or(NotWhole::Incomplete)?;
+        let exchange = Exchange { service, wire, record: self.record };
+        if !was_parked {
+            tail.expect(head.content_length(), &input[taken..], &service.terms.limits);
+            let received = receive_tail(tail, wire, &mut self.blinks);
+            if let Err(NotWhole::Gone) = received {
+                let came = (taken + tail.received()) as u64;
+                return Ok(exchange.give_up(&head, came, since_ns));
+            }
+            if received.is_err() {
+                self.intake.has_seen_head();
+                return Err(NotWhole::Waits);
+            }
         }
+        let body = match tail.take() {
+            Some(bytes) => body::Arrived::Behind(bytes),
+            None => body::Arrived::WithHead(&input[taken..]),
+        };
+        let arrived = Arrived { head: &head, body, taken, was_parked };
+        Ok(exchange.run(arrived, &mut self.buffers, since_ns))
+    }
+
+    /// Ends a connection that brought no request, or none yet.
+    #[cold]
+    fn turn_away<S>(
+        &mut self,
+        service: &Service<S>,
+        wire: &dyn Wire,
+        not_whole: NotWhole,
+        since_ns: u64,
+    ) -> Served {
+        let parked = match not_whole {
+            NotWhole::Nothing | NotWhole::Gone => None,
+            NotWhole::Waits => {
+                let intake = std::mem::take(&mut self.intake);
+                Some(Parked::Coming { intake, since_ns })
+            }
+            NotWhole::Incomplete => {
+                self.record.refused(Refusal::Incomplete);
+                None
+            }
+            NotWhole::Refused(error) => {
+                self.record.refused(refusal(&error));
+                let mut leaving = Leaving::refusal(&error.answer(), &service.terms.limits);
+                let progress = leaving.go_on(wire, &service.terms.tally);
+                (progress != Progress::Over).then_some(Parked::Leaving(leaving))
+            }
+        };
+        Served { ended_ns: now_ns(), parked }
     }
 }
 
-/// A request's head, and what came with it.
-#[derive(Clone, Copy)]
+/// Receives what is missing of the body and waited for.
+fn receive_tail(tail: &mut Tail, wire: &dyn Wire, blinks: &mut Blinks) -> Result<(), NotWhole> {
+    while !tail.is_whole() {
+        match wire.take(tail.room()) {
+            Ok(Some(0)) | Err(_) => return Err(NotWhole::Gone),
+            Ok(Some(_)) => {}
+            Ok(None) if blinks.one_more(wire) => {}
+            Ok(None) => return Err(NotWhole::Waits),
+        }
+    }
+    Ok(())
+}
+
+/// How a head that was refused is counted.
+pub(crate) fn refusal(error: &HeadError) -> Refusal {
+    match error {
+        HeadError::TooLong { .. } => Refusal::TooLong,
+        _ => Refusal::Malformed,
+    }
+}
+
+/// A thread's short waits for clients that are about to send.
+///
+/// Of the connections accepted, some have their request a few microseconds later. Waiting for those
+/// is cheaper than parking them; but where nobody came the last times, less and less is waited.
+#[derive(Debug, Default)]
+struct Blinks {
+    /// Waits left for the connection at hand.
+    left: u32,
+    /// Waits in vain, in a row.
+    vain: u32,
+}
+
+impl Blinks {
+    const LONGEST: Duration = Duration::from_millis(1);
+    const MOST: u32 = 8;
+    const MOST_VAIN: u32 = 6;
+
+    fn begin(&mut self) {
+        self.left = Self::MOST;
+    }
+
+    /// Waits once more, if it is worth it; whether something has come.
+    #[cold]
+    fn one_more(&mut self, wire: &dyn Wire) -> bool {
+        if self.left == 0 {
+            return false;
+        }
+        self.left -= 1;
+        let came = wire.wait(Doing::Taking, Self::LONGEST / (1 << self.vain));
+        self.vain = if came { 0 } else { (self.vain + 1).min(Self::MOST_VAIN) };
+        came
+    }
+}
+
+/// A request to be served.
 struct Arrived<'r> {
     head: &'r Head<'r>,
-    /// The first part of the body.
-    rest: &'r [u8],
+    body: body::Arrived<'r>,
     /// Bytes of the head.
     taken: usize,
+    /// Time went by since its client was last seen.
+    was_parked: bool,
 }
 
 /// How a request ended.
@@ -164,37 +271,70 @@ struct Exchange<'r, S> {
 }
 
 impl<'r, S> Exchange<'r, S> {
-    fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> u64 {
-        let Arrived { head, rest, taken } = arrived;
+    fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> Served {
+        let Arrived { head, body, taken, was_parked } = arrived;
         let Self { service, wire, record } = *self;
+        let limits = &service.terms.limits;
         let clues = Clues::of(head);
         self.begin(head, &clues, since_ns);
         let method = clues.method();
         let place = Place::of(&clues, service.mount.as_deref());
-        let patience = service.limits.body_timeout;
-        let body = Body::new(wire, rest, head.content_length(), patience, record);
+        let body = Body::new(wire, body, head.content_length(), limits.body_timeout, record);
         let state = &service.state;
         let mut request = Request { head, method, place: &place, params: None, body, state };
-        let head_only = method == "HEAD";
-        let mut outlet = Outlet::new(wire, buffers, service.limits.write_timeout, head_only);
+        let mut outlet = Outlet::new(wire, buffers, limits, method == "HEAD");
 
-        let ending = self.answer(&mut request, &mut outlet);
+        let ending = if was_parked && request.body.is_gone() {
+            Ending::Gone
+        } else {
+            self.answer(&mut request, &mut outlet)
+        };
 
-        let body = &mut request.body;
+        if let Some(bytes) = outlet.large_head() {
+            self.record.large_head();
+            log::large_head(bytes, &described(head));
+        }
         let ended_ns = now_ns();
         let end = End {
             status: outlet.status(),
             aborted: ending == Ending::Gone,
-            bytes_in: taken as u64 + body.received(),
+            bytes_in: taken as u64 + request.body.received(),
             bytes_out: outlet.sent_bytes(),
             took_ns: ended_ns.saturating_sub(since_ns),
         };
-        if body.leaves_rest() && ending == Ending::Answered {
-            wire.finish();
-            body.discard(service.limits.discard_bytes, service.limits.discard_timeout);
+        let (unsent, rest) = match ending {
+            Ending::Answered => (outlet.into_unsent(), request.body.rest()),
+            Ending::Cut | Ending::Gone => (Unsent::default(), None),
+        };
+        let parked = self.part(unsent, end, rest, ended_ns);
+        Served { ended_ns, parked }
+    }
+
+    /// Takes leave of the request; what is left to do is left to others.
+    #[inline]
+    fn part(&self, unsent: Unsent, end: End, rest: Option<u64>, now_ns: u64) -> Option<Parked> {
+        if unsent.is_empty() {
+            self.record.end(&end, now_ns);
+            rest?;
+            self.wire.finish();
+        } else {
+            self.record.hand_over(now_ns);
         }
-        record.end(&end, ended_ns);
-        ended_ns
+        let end = Some(end).filter(|_| !unsent.is_empty());
+        let limits = &self.service.terms.limits;
+        let mut leaving = Leaving::reply(unsent, end, rest, limits);
+        let progress = leaving.go_on(self.wire, &self.service.terms.tally);
+        (progress != Progress::Over).then_some(Parked::Leaving(leaving))
+    }
+
+    /// Counts a request whose client has left before it could be served.
+    #[cold]
+    fn give_up(&self, head: &Head<'_>, bytes_in: u64, since_ns: u64) -> Served {
+        self.begin(head, &Clues::of(head), since_ns);
+        let ended_ns = now_ns();
+        let took_ns = ended_ns.saturating_sub(since_ns);
+        self.record.end(&End { aborted: true, bytes_in, took_ns, ..End::default() }, ended_ns);
+        Served { ended_ns, parked: None }
     }
 
     fn begin(&self, head: &Head<'_>, clues: &Clues<'_>, since_ns: u64) {
@@ -234,7 +374,7 @@ impl<'r, S> Exchange<'r, S> {
                 500
             }
         };
-        if outlet.sent_bytes() > 0 {
+        if outlet.has_begun() {
             self.wire.spoil();
             return Ending::Cut;
         }
@@ -255,12 +395,14 @@ impl<'r, S> Exchange<'r, S> {
             return Err(Fault::Handler(reason));
         }
         let body = &mut request.body;
-        if body.leaves_rest() && may_block(&response) {
-            let limits = &self.service.limits;
+        if body.rest().is_some() && may_block(&response) {
+            let limits = &self.service.terms.limits;
             body.discard(limits.discard_bytes, limits.discard_timeout);
         }
         self.record.phase(Phase::Writing);
-        outlet.reply(response, body)
+        outlet.reply(response, body)?;
+        // Who is still sending may not be reading yet.
+        if body.rest().is_some() { Ok(()) } else { outlet.settle() }
     }
 }
 

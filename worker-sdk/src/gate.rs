@@ -13,6 +13,9 @@
 //! leaves therefore tries every listener once more, or the connection it was woken for would sit
 //! there until the next one comes. Serves nothing.
 //!
+//! Requests whose clients were slow, and which are whole by now, are taken here as well: in turn with
+//! what the listeners have, so that neither has to wait for the other's rush to end.
+//!
 //! Where old workers are idle, a new one would not be woken before one of them is busy. One that
 //! has to show soon what it is worth therefore waits without EPOLLEXCLUSIVE until it has its first
 //! connection: the kernel wakes such ones first, and one of the others beside them.
@@ -30,9 +33,14 @@ use crate::drain::Drain;
 use crate::listener::Listener;
 use crate::log;
 use crate::pulse::Pulse;
+use crate::serve::Post;
+use crate::shield::{Ready, Shield};
 
 /// Marks the event of the order to leave.
 const DRAIN: u64 = u64::MAX;
+
+/// Marks the event that a request is ready which was parked.
+const READY: u64 = u64::MAX - 1;
 
 /// Connections taken from one listener before the others are looked at again.
 const FAIR_STREAK: u32 = 64;
@@ -57,14 +65,26 @@ pub(crate) struct Gate<'a> {
     listeners: &'a [Listener],
     drain: &'a Drain,
     pulse: &'a Pulse,
+    shield: &'a Shield,
     epoll: Epoll,
     line: Line,
+    /// The last was a connection: a parked request comes first this time.
+    owes_parked: bool,
     /// Listeners the last wait found ready, by bit.
     ready: u64,
     /// The listener that had a connection last.
     last: usize,
     eagerness: Eagerness,
     leaving: Option<Leaving>,
+}
+
+/// What a thread is to serve.
+#[derive(Debug)]
+pub(crate) enum Arrival {
+    /// Somebody has connected.
+    Connection(OwnedFd),
+    /// A request that was parked is whole.
+    Request(Ready),
 }
 
 /// How far a leaving thread has come with its last look.
@@ -80,18 +100,16 @@ impl<'a> Gate<'a> {
     /// # Errors
     ///
     /// If the kernel has no descriptor or no memory left.
-    pub(crate) fn open(
-        listeners: &'a [Listener],
-        drain: &'a Drain,
-        pulse: &'a Pulse,
-        line: Line,
-    ) -> io::Result<Self> {
+    pub(crate) fn open(post: &'a Post, shield: &'a Shield) -> io::Result<Self> {
+        let Post { listeners, drain, pulse, line, .. } = post;
         Ok(Self {
             listeners,
             drain,
             pulse,
-            epoll: stand(line, listeners, drain)?,
-            line,
+            shield,
+            epoll: stand(*line, listeners, drain, shield)?,
+            line: *line,
+            owes_parked: true,
             ready: 0,
             last: 0,
             eagerness: Eagerness::default(),
@@ -99,8 +117,8 @@ impl<'a> Gate<'a> {
         })
     }
 
-    /// The next connection; `None` when it is time to leave.
-    pub(crate) fn next(&mut self) -> Option<OwnedFd> {
+    /// What comes next; `None` when it is time to leave.
+    pub(crate) fn next(&mut self) -> Option<Arrival> {
         let next = self.take();
         if self.line == Line::Front {
             self.step_back();
@@ -108,23 +126,30 @@ impl<'a> Gate<'a> {
         next
     }
 
-    fn take(&mut self) -> Option<OwnedFd> {
+    fn take(&mut self) -> Option<Arrival> {
         loop {
             if self.drain.is_asked() {
-                return self.one_of_the_last();
+                return self.one_of_the_last().map(Arrival::Connection);
             }
+            if self.shield.has_ready()
+                && std::mem::take(&mut self.owes_parked)
+                && let Some(ready) = self.shield.take()
+            {
+                return Some(Arrival::Request(ready));
+            }
+            self.owes_parked = true;
             if self.ready != 0 {
                 let at = self.ready.trailing_zeros() as usize;
                 self.ready &= self.ready - 1;
                 self.last = at;
                 if let Some(connection) = self.accept(at) {
-                    return Some(connection);
+                    return Some(Arrival::Connection(connection));
                 }
             } else if self.eagerness.tries_first(self.listeners.len()) {
                 let accepted = self.accept(self.last);
                 self.eagerness.tried(accepted.is_some());
                 if accepted.is_some() {
-                    return accepted;
+                    return accepted.map(Arrival::Connection);
                 }
             } else {
                 self.wait();
@@ -136,7 +161,7 @@ impl<'a> Gate<'a> {
     #[cold]
     fn step_back(&mut self) {
         // Without memory for it the place is kept: others are woken in vain, and nothing is lost.
-        if let Ok(epoll) = stand(Line::Shared, self.listeners, self.drain) {
+        if let Ok(epoll) = stand(Line::Shared, self.listeners, self.drain, self.shield) {
             (self.epoll, self.line) = (epoll, Line::Shared);
         }
     }
@@ -150,7 +175,8 @@ impl<'a> Gate<'a> {
             Err(error) => return self.cannot("wait for", &error.into()),
         };
         for event in &events[..found] {
-            if event.data() != DRAIN {
+            // Whether requests are ready is asked anyway.
+            if !matches!(event.data(), DRAIN | READY) {
                 self.ready |= 1 << event.data();
             }
         }
@@ -198,7 +224,7 @@ impl<'a> Gate<'a> {
 }
 
 /// A place before the listeners.
-fn stand(line: Line, listeners: &[Listener], drain: &Drain) -> io::Result<Epoll> {
+fn stand(line: Line, listeners: &[Listener], drain: &Drain, shield: &Shield) -> io::Result<Epoll> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let flags = match line {
         Line::Shared => EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE,
@@ -207,6 +233,8 @@ fn stand(line: Line, listeners: &[Listener], drain: &Drain) -> io::Result<Epoll>
     for (at, listener) in (0..).zip(listeners) {
         epoll.add(listener, EpollEvent::new(flags, at))?;
     }
+    let one_of_us = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+    epoll.add(shield, EpollEvent::new(one_of_us, READY))?;
     epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
     Ok(epoll)
 }
@@ -265,13 +293,16 @@ fn epoll_timeout(longest: Duration) -> EpollTimeout {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
-    use std::sync::mpsc;
+    use std::sync::{Arc, mpsc};
     use std::thread;
 
     use nix::unistd::gettid;
     use scgi_protocol::address::Address;
+    use scgi_protocol::page::Page;
 
     use super::*;
+    use crate::limits::Limits;
+    use crate::service::Terms;
 
     /// How many of the looks for `requests` connections were in vain, and how many were not, if
     /// the queue is always full or always empty.
@@ -297,8 +328,10 @@ mod tests {
         let address = Address::Unix(folder.path().join("app.sock"));
         let listeners = [Listener::bind(&address).unwrap()];
         let drain = Drain::of_worker().unwrap();
-        let sleeper = stand(Line::Shared, &listeners, &drain).unwrap();
-        let other = stand(line, &listeners, &drain).unwrap();
+        let terms = Terms::new(Limits::default(), Page::create().unwrap().0);
+        let shield = Shield::new(Arc::new(terms)).unwrap();
+        let sleeper = stand(Line::Shared, &listeners, &drain, &shield).unwrap();
+        let other = stand(line, &listeners, &drain, &shield).unwrap();
         let look = |place: &Epoll, for_how_long: EpollTimeout| {
             place.wait(&mut [EpollEvent::empty(); 8], for_how_long).unwrap()
         };

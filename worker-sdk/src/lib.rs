@@ -27,9 +27,14 @@
 //! every connection to exactly one of them. A request of the usual size costs five system calls,
 //! four under load.
 //!
+//! A client that is slow holds no thread: half a head, a body on its way
+//! ([`Limits::body_buffer_bytes`]) and a reply nobody takes are *parked* with one thread for all of
+//! them, which is started when the first comes. A request that is whole by then goes back to the
+//! threads.
+//!
 //! What may go wrong with a request stays with it: a handler that fails or panics is a 500 and a
 //! line on standard error, a client that leaves is counted, bytes that are not SCGI are answered
-//! in words, and no peer holds a thread longer than the [`Limits`] allow.
+//! in words, and no peer is waited for longer than the [`Limits`] allow.
 //!
 //! # Where to look
 //!
@@ -48,6 +53,8 @@ mod connection;
 mod drain;
 mod environ;
 mod gate;
+mod intake;
+mod leaving;
 mod limits;
 mod listener;
 mod log;
@@ -58,13 +65,17 @@ mod reply;
 mod request;
 mod response;
 mod route;
+#[cfg(test)]
+mod scripted;
 mod serve;
 mod service;
+mod shield;
 mod stamp;
 mod tally;
 #[cfg(feature = "async")]
 mod tasks;
 pub mod testing;
+mod unsent;
 mod wire;
 
 pub use app::{App, Exit};

@@ -14,14 +14,29 @@ use scgi_protocol::scgi;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Largest request head in bytes: 1 MiB, above the most that Apache sends by default.
+    /// Largest request head in bytes: 1 MiB, above the most that Apache sends by default. A
+    /// larger one is answered 431.
     pub head_bytes: usize,
-    /// Time for the whole head to arrive, from acceptance on: 10 s.
+    /// Time for the whole head to arrive, from acceptance on: 10 s. Then the connection is closed.
     pub head_timeout: Duration,
-    /// Longest silence while a body arrives: 60 s.
+    /// Longest silence while a body arrives: 60 s. Then the answer is a 408.
     pub body_timeout: Duration,
-    /// Longest time for the peer to take nothing of a reply: 60 s.
+    /// Longest time for the peer to take nothing of a reply: 60 s. Then the connection is closed.
     pub write_timeout: Duration,
+    /// The longest body, in bytes, that is waited for before a handler is asked, so that a slow
+    /// uploader holds none: 1 MiB. With a longer one the handler begins when the head is there, and
+    /// reads it as it comes.
+    pub body_buffer_bytes: usize,
+    /// The most of a stream, in bytes, that is kept for a slow reader before the handler has to wait
+    /// for him: 1 MiB. A response that is in memory anyway is kept whole.
+    pub output_buffer_bytes: usize,
+    /// The most clients that are waited for beside the threads: 1024, and at most half of the
+    /// descriptors that the process may have. One more, and the one that has been silent longest
+    /// is dropped.
+    pub parked: usize,
+    /// The most memory, in bytes, for what they sent and did not take yet: 64 MiB. Beyond that,
+    /// bodies are read by handlers as they come, and threads wait for slow readers themselves.
+    pub parked_bytes: usize,
     /// The most that is read of a body no handler asked for, in bytes: 16 MiB. Apache takes no
     /// reply before it has sent its whole request.
     pub discard_bytes: u64,
@@ -39,6 +54,10 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            body_buffer_bytes: 1 << 20,
+            output_buffer_bytes: 1 << 20,
+            parked: 1024,
+            parked_bytes: 64 << 20,
             discard_bytes: 16 << 20,
             discard_timeout: Duration::from_secs(2),
             policy: scgi::Policy::Lenient,

@@ -6,19 +6,21 @@
 //!              └─ fault: a 500 can go out    └─ fault: only cutting the connection tells
 //! ```
 //!
-//! Decides nothing about faults: it says what was wrong, and whether anything was sent.
+//! What the kernel has no room for is kept: a response that is in memory anyway whole, of a stream
+//! as much as the limits say, and then its handler waits. Whoever has the outlet sees to it that what
+//! is kept at the end is sent. Decides nothing about faults: it says what was wrong, and whether anything was sent.
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
-use std::sync::Once;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use scgi_protocol::scgi::{self, NGINX_HEADER_BYTES, ResponseError, ResponseWriter};
 
 use crate::body::Body;
-use crate::log;
+use crate::limits::Limits;
 use crate::response::{Content, Response, Text};
-use crate::wire::Wire;
+use crate::unsent::Unsent;
+use crate::wire::{Doing, Wire};
 
 /// Bytes of a stream that are sent together.
 const STREAM_BYTES: usize = 16 << 10;
@@ -32,9 +34,9 @@ const KEPT_BYTES: usize = 64 << 10;
 /// Bytes taken from a reader at once.
 const READER_BYTES: usize = 64 << 10;
 
-/// A response that large, in bytes, may not fit into the kernel's buffers while the peer itself
-/// is still sending.
-const UNSUSPICIOUS_BYTES: usize = 32 << 10;
+/// The longest that a thread waits for a reader who is not slow, each time and in all.
+const SETTLE_STEP: Duration = Duration::from_millis(1);
+const SETTLE_ALL: Duration = Duration::from_millis(4);
 
 /// A thread's buffers for what it sends, reused from request to request.
 #[derive(Debug, Default)]
@@ -48,6 +50,11 @@ pub(crate) struct Outlet<'r> {
     wire: &'r dyn Wire,
     buffers: &'r mut Buffers,
     patience: Duration,
+    /// The most of a stream that is kept.
+    most_kept: usize,
+    unsent: Unsent,
+    /// Bytes of the response head, if nginx would not take it.
+    large_head: Option<usize>,
     /// The request was a HEAD.
     head_only: bool,
     status: u16,
@@ -87,24 +94,65 @@ impl<'r> Outlet<'r> {
     pub(crate) fn new(
         wire: &'r dyn Wire,
         buffers: &'r mut Buffers,
-        patience: Duration,
+        limits: &Limits,
         head_only: bool,
     ) -> Self {
         for buffer in [&mut buffers.head, &mut buffers.held] {
             buffer.clear();
             buffer.shrink_to(KEPT_BYTES);
         }
-        Self { wire, buffers, patience, head_only, status: 0, sent_bytes: 0, broken: None }
+        Self {
+            wire,
+            buffers,
+            patience: limits.write_timeout,
+            most_kept: limits.output_buffer_bytes,
+            unsent: Unsent::default(),
+            large_head: None,
+            head_only,
+            status: 0,
+            sent_bytes: 0,
+            broken: None,
+        }
     }
 
-    /// The status that was sent; 0 if none was.
+    /// The status of the reply; 0 if there is none.
     pub(crate) fn status(&self) -> u16 {
-        if self.sent_bytes > 0 { self.status } else { 0 }
+        if self.has_begun() { self.status } else { 0 }
+    }
+
+    /// Whether a part of the reply has been sent, or is kept.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.sent_bytes > 0 || !self.unsent.is_empty()
     }
 
     /// Bytes sent, head and body.
     pub(crate) fn sent_bytes(&self) -> u64 {
         self.sent_bytes
+    }
+
+    /// Bytes of the response head, if nginx refuses it unless told otherwise.
+    pub(crate) fn large_head(&self) -> Option<usize> {
+        self.large_head
+    }
+
+    /// Waits a moment for a reader that is not slow; what is left then is for others to send.
+    pub(crate) fn settle(&mut self) -> Result<(), Fault> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        while !self.unsent.is_empty()
+            && begun.elapsed() < SETTLE_ALL
+            && self.wire.wait(Doing::Giving, SETTLE_STEP)
+        {
+            self.give_unsent()?;
+        }
+        Ok(())
+    }
+
+    /// What the kernel had no room for.
+    pub(crate) fn into_unsent(self) -> Unsent {
+        self.unsent
     }
 
     /// Sends `response`. `body` is the request's, for those that use it.
@@ -118,7 +166,7 @@ impl<'r> Outlet<'r> {
             return self.write_head(&draft, Length::NoBody).and_then(|()| self.send(&[]));
         }
         match content {
-            Content::Bytes(bytes) => self.send_bytes(&draft, &bytes),
+            Content::Bytes(bytes) => self.send_bytes(&draft, bytes),
             Content::Reader { source, length } => self.stream(draft, length, |to| match length {
                 Some(length) => pour(source.take(length), to),
                 None => pour(source, to),
@@ -128,16 +176,20 @@ impl<'r> Outlet<'r> {
         }
     }
 
-    fn send_bytes(&mut self, draft: &Draft, bytes: &[u8]) -> Result<(), Fault> {
+    fn send_bytes(&mut self, draft: &Draft, bytes: Cow<'static, [u8]>) -> Result<(), Fault> {
         self.write_head(draft, Length::Known(bytes.len() as u64))?;
-        match bytes {
-            _ if self.head_only => self.send(&[]),
-            small if small.len() <= COPIED_BYTES => {
-                self.buffers.head.extend_from_slice(small);
-                self.send(&[])
-            }
-            large => self.send(large),
+        if self.head_only {
+            return self.send(&[]);
         }
+        if bytes.len() <= COPIED_BYTES {
+            self.buffers.head.extend_from_slice(&bytes);
+            return self.send(&[]);
+        }
+        let sent = self.give(&bytes)?;
+        if sent < bytes.len() {
+            self.unsent.keep(bytes, sent);
+        }
+        Ok(())
     }
 
     fn stream(
@@ -159,7 +211,7 @@ impl<'r> Outlet<'r> {
     fn write_head(&mut self, draft: &Draft, length: Length) -> Result<(), Fault> {
         let written = self.try_head(draft, length).map_err(Fault::Invalid)?;
         if written > NGINX_HEADER_BYTES {
-            warn_of_large_head(written);
+            self.large_head = Some(written);
         }
         Ok(())
     }
@@ -182,8 +234,31 @@ impl<'r> Outlet<'r> {
         Ok(head.finish())
     }
 
-    /// Sends what the buffers hold, and `more` after it.
+    /// Sends what the buffers hold, and `more` after it; keeps what there is no room for, and waits
+    /// if that is too much.
     fn send(&mut self, more: &[u8]) -> Result<(), Fault> {
+        let given = self.give(more)?;
+        self.unsent.copy(&more[given..]);
+        if self.unsent.bytes() > self.most_kept { self.wait_for_room() } else { Ok(()) }
+    }
+
+    /// Sends what the buffers hold, and `more` after it, as far as there is room: so many bytes of
+    /// `more`. What of the buffers has not been sent is kept.
+    fn give(&mut self, more: &[u8]) -> Result<usize, Fault> {
+        if !self.unsent.is_empty() {
+            self.give_unsent()?;
+        }
+        let mut given = if self.unsent.is_empty() { self.give_parts(more)? } else { 0 };
+        for buffer in [&mut self.buffers.head, &mut self.buffers.held] {
+            let gone = given.min(buffer.len());
+            self.unsent.copy(&buffer[gone..]);
+            given -= gone;
+            buffer.clear();
+        }
+        Ok(given)
+    }
+
+    fn give_parts(&mut self, more: &[u8]) -> Result<usize, Fault> {
         let mut parts: [&[u8]; 3] = [&[]; 3];
         let mut count = 0;
         for part in [&self.buffers.head, &self.buffers.held, more] {
@@ -192,30 +267,41 @@ impl<'r> Outlet<'r> {
                 count += 1;
             }
         }
-        let bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let sent = self.wire.send(&parts[..count], self.patience);
-        self.buffers.head.clear();
-        self.buffers.held.clear();
-        match sent {
-            Ok(()) => {
-                self.sent_bytes += bytes as u64;
-                Ok(())
+        let given = self.wire.give(&parts[..count]).map_err(|error| self.is_broken(&error))?;
+        self.sent_bytes += given as u64;
+        Ok(given)
+    }
+
+    fn give_unsent(&mut self) -> Result<usize, Fault> {
+        let given = self.unsent.give(self.wire).map_err(|error| self.is_broken(&error))?;
+        self.sent_bytes += given as u64;
+        Ok(given)
+    }
+
+    /// Waits until nothing is kept.
+    fn wait_for_room(&mut self) -> Result<(), Fault> {
+        while !self.unsent.is_empty() {
+            if !self.wire.wait(Doing::Giving, self.patience) {
+                return Err(self.is_broken(&io::ErrorKind::TimedOut.into()));
             }
-            Err(error) => {
-                self.broken = Some(error.kind());
-                Err(Fault::Client)
-            }
+            self.give_unsent()?;
         }
+        Ok(())
+    }
+
+    fn is_broken(&mut self, error: &io::Error) -> Fault {
+        self.broken = Some(error.kind());
+        self.unsent = Unsent::default();
+        Fault::Client
     }
 }
 
-/// Whether the peer should have been heard out before it is sent `response`: one that is still
-/// sending may not be reading yet.
+/// Whether the peer should have been heard out before it is sent `response`: a handler may have to
+/// wait for it, and one that is still sending may not be reading yet.
 pub(crate) fn may_block(response: &Response) -> bool {
     match &response.content {
-        Content::Bytes(bytes) => bytes.len() > UNSUSPICIOUS_BYTES,
         Content::Reader { .. } | Content::Stream { .. } => true,
-        Content::Exchange(_) => false,
+        Content::Bytes(_) | Content::Exchange(_) => false,
     }
 }
 
@@ -282,10 +368,13 @@ impl Write for Stream<'_, '_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        if self.draft.is_none() && self.outlet.buffers.held.is_empty() {
-            return Ok(());
+        if self.draft.is_some() || !self.outlet.buffers.held.is_empty() {
+            self.push(&[])?;
         }
-        self.push(&[])
+        self.outlet.wait_for_room().map_err(|fault| {
+            self.fault = Some(fault);
+            self.outlet.broken.unwrap_or(io::ErrorKind::BrokenPipe).into()
+        })
     }
 }
 
@@ -320,15 +409,19 @@ pub(crate) fn plain(status: u16) -> Response {
     Response::text(Cow::Owned(format!("{status} {reason}\n"))).status(status)
 }
 
-#[cold]
-fn warn_of_large_head(bytes: usize) {
-    static WARNED: Once = Once::new();
-    WARNED.call_once(|| {
-        log::say(&format!(
-            "a response head of {bytes} bytes was sent; nginx answers 502 to more than \
-             {NGINX_HEADER_BYTES} unless `scgi_buffer_size` is raised (said once)"
-        ));
-    });
+/// The same reply as bytes, for whom no handler stands.
+pub(crate) fn plain_bytes(status: u16) -> Vec<u8> {
+    let text = format!("{status} {}\n", scgi::reason_phrase(status));
+    let mut bytes = Vec::new();
+    ResponseWriter::new(&mut bytes, status)
+        .and_then(|mut head| {
+            head.header("Content-Type", "text/plain; charset=utf-8")?;
+            head.header("Content-Length", text.len().to_string())?;
+            Ok(head.finish())
+        })
+        .expect("status and headers are valid");
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
 }
 
 #[cfg(test)]

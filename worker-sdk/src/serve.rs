@@ -1,20 +1,23 @@
-//! The loop of every thread: take a connection, serve it, close it, until it is time to leave.
+//! The loop of every thread: take a connection, serve it, close it or park it, until it is time to
+//! leave.
 //!
 //! Says READY when all threads have their place before the listeners, STOPPING when the first of
 //! them leaves. Decides nothing about requests.
 
 use std::io;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 use std::thread;
 
 use scgi_protocol::page::now_ns;
 
 use crate::connection::Desk;
 use crate::drain::Drain;
-use crate::gate::{Gate, Line};
+use crate::gate::{Arrival, Gate, Line};
 use crate::listener::Listener;
 use crate::pulse::Pulse;
 use crate::service::Service;
+use crate::shield::{Ready, Shield};
 use crate::wire::Socket;
 
 /// What the threads of a worker wait with.
@@ -26,51 +29,86 @@ pub(crate) struct Post {
     pub(crate) line: Line,
 }
 
-/// Serves until told to leave, and what is in flight then to its end.
+/// Serves until told to leave, and what is in flight then to its end, parked clients included.
 ///
 /// # Errors
 ///
 /// If the threads or their descriptors cannot be had; nothing was accepted then.
 pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post) -> io::Result<()> {
+    let shield = Arc::new(Shield::new(Arc::clone(&service.terms))?);
+    let shift = Shift { service, post, shield: &shield };
     let gates = (0..post.threads.get())
-        .map(|_| Gate::open(&post.listeners, &post.drain, &post.pulse, post.line))
+        .map(|_| Gate::open(post, &shield))
         .collect::<io::Result<Vec<_>>>()?;
-    thread::scope(|scope| {
+    thread::scope(|scope| -> io::Result<()> {
         let mut seats = (0..).zip(gates);
         let own = seats.next();
+        let shift = &shift;
         for (slot, gate) in seats {
             let name = format!("scgi-{slot}");
             thread::Builder::new()
                 .name(name)
-                .spawn_scoped(scope, move || turn(service, post, gate, slot))?;
+                .spawn_scoped(scope, move || shift.turn(gate, slot))?;
         }
         let now_ns = now_ns();
-        service.tally.accepting(post.threads.get(), now_ns);
+        service.terms.tally.accepting(post.threads.get(), now_ns);
         post.pulse.ready();
         post.pulse.beat(now_ns);
         if let Some((slot, gate)) = own {
-            turn(service, post, gate, slot);
+            shift.turn(gate, slot);
         }
         Ok(())
-    })
+    })?;
+    shield.finish(&post.pulse);
+    Ok(())
 }
 
-fn turn<S>(service: &Service<S>, post: &Post, mut gate: Gate<'_>, slot: usize) {
-    let mut desk = Desk::new(service.tally.record(slot));
-    while let Some(connection) = gate.next() {
-        if post.drain.is_asked() {
-            leave(service, post);
+/// What all threads work with.
+struct Shift<'a, S> {
+    service: &'a Service<S>,
+    post: &'a Post,
+    shield: &'a Arc<Shield>,
+}
+
+impl<S> Shift<'_, S> {
+    fn turn(&self, mut gate: Gate<'_>, slot: usize) {
+        let mut desk = Desk::new(self.service.terms.tally.record(slot));
+        while let Some(arrival) = gate.next() {
+            if self.post.drain.is_asked() {
+                self.leave();
+            }
+            self.serve(&mut desk, arrival);
         }
-        let wire = Socket::new(connection);
-        let ended_ns = desk.serve(service, &wire, now_ns());
-        drop(wire);
-        post.pulse.beat(ended_ns);
+        self.leave();
+        // From here on others are woken for who connects.
+        drop(gate);
+        while let Some(ready) = self.shield.next_of_the_last(&self.post.pulse) {
+            self.serve(&mut desk, Arrival::Request(ready));
+        }
     }
-    leave(service, post);
-}
 
-/// Says that the worker leaves; saying it again changes nothing.
-fn leave<S>(service: &Service<S>, post: &Post) {
-    service.tally.draining(post.threads.get());
-    post.pulse.stopping();
+    fn serve(&self, desk: &mut Desk<'_>, arrival: Arrival) {
+        let (wire, served) = match arrival {
+            Arrival::Connection(connection) => {
+                let wire = Socket::new(connection);
+                let served = desk.serve(self.service, &wire, now_ns());
+                (wire, served)
+            }
+            Arrival::Request(Ready { wire, intake, .. }) => {
+                let served = desk.resume(self.service, &wire, intake, now_ns());
+                (wire, served)
+            }
+        };
+        match served.parked {
+            Some(parked) => self.shield.park(wire, parked),
+            None => drop(wire),
+        }
+        self.post.pulse.beat(served.ended_ns);
+    }
+
+    /// Says that the worker leaves; saying it again changes nothing.
+    fn leave(&self) {
+        self.service.terms.tally.draining(self.post.threads.get());
+        self.post.pulse.stopping();
+    }
 }

@@ -2,6 +2,9 @@
 //!
 //! Finds the handler for a request and runs it. Never touches a connection.
 
+use std::sync::Arc;
+
+use scgi_protocol::page::Page;
 use scgi_protocol::scgi;
 
 use crate::environ::environ;
@@ -16,10 +19,22 @@ use crate::tally::Tally;
 pub(crate) struct Service<S> {
     pub(crate) routes: Routes<S>,
     pub(crate) state: S,
+    pub(crate) terms: Arc<Terms>,
+    pub(crate) mount: Option<String>,
+}
+
+/// On which terms connections are taken, and where it is told what became of them.
+#[derive(Debug)]
+pub(crate) struct Terms {
     pub(crate) limits: Limits,
     pub(crate) codec: scgi::Limits,
-    pub(crate) mount: Option<String>,
     pub(crate) tally: Tally,
+}
+
+impl Terms {
+    pub(crate) fn new(limits: Limits, page: Page) -> Self {
+        Self { codec: limits.codec(), limits, tally: Tally::new(page) }
+    }
 }
 
 impl<S> Service<S> {

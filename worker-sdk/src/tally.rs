@@ -7,14 +7,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use scgi_protocol::page::report::{End, Refusal};
-use scgi_protocol::page::{Page, Phase, Report, State};
+use scgi_protocol::page::{Page, Phase, RECORDS_MAX, Report, State};
 
 /// A worker's page, and what must be known to keep it.
 #[derive(Debug)]
 pub(crate) struct Tally {
     page: Page,
-    /// Threads that serve a request; held by whoever writes a number of the page.
-    busy: Mutex<u32>,
+    /// Held by whoever writes a number of the page.
+    work: Mutex<Work>,
+}
+
+/// Who is at work.
+#[derive(Debug, Default)]
+struct Work {
+    /// Threads that serve a request.
+    busy: u32,
+    /// Requests whose reply waits for a slow client.
+    replying: u64,
 }
 
 /// One thread's place in the page.
@@ -26,7 +35,7 @@ pub(crate) struct Record<'a> {
 
 impl Tally {
     pub(crate) fn new(page: Page) -> Self {
-        Self { page, busy: Mutex::new(0) }
+        Self { page, work: Mutex::default() }
     }
 
     /// Says that `threads` threads accept connections, idle since `now_ns`.
@@ -41,9 +50,43 @@ impl Tally {
         self.page.set_state(State::Draining, threads);
     }
 
-    fn take_turn(&self) -> MutexGuard<'_, u32> {
+    fn take_turn(&self) -> MutexGuard<'_, Work> {
         // Nothing is left half done by a panic: a number is written in one piece.
-        self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a connection that never became a request.
+    pub(crate) fn refused(&self, refusal: Refusal) {
+        let _turn = self.take_turn();
+        self.page.count_refused(refusal);
+    }
+
+    /// Notes that a request began for which there is no thread: its reply is all there is.
+    pub(crate) fn begin_reply(&self) {
+        let mut work = self.take_turn();
+        self.page.begin(RECORDS_MAX, 0, &[], &[]);
+        work.replying += 1;
+        self.page.set_replying(work.replying);
+    }
+
+    /// Notes that a request ended that no thread was at any more.
+    pub(crate) fn end_reply(&self, end: &End) {
+        let mut work = self.take_turn();
+        work.replying -= 1;
+        self.page.set_replying(work.replying);
+        self.page.count(end);
+    }
+
+    /// Says how many clients are waited for beside the threads.
+    pub(crate) fn parked(&self, clients: usize) {
+        let _turn = self.take_turn();
+        self.page.set_parked(clients as u64);
+    }
+
+    /// Counts a client that was dropped to make room for another.
+    pub(crate) fn shed(&self) {
+        let _turn = self.take_turn();
+        self.page.count_shed();
     }
 
     pub(crate) fn record(&self, slot: usize) -> Record<'_> {
@@ -64,10 +107,10 @@ impl Tally {
 impl Record<'_> {
     /// Notes that a request began.
     pub(crate) fn begin(&self, since_ns: u64, method: &[u8], uri: &[u8]) {
-        let mut busy = self.tally.take_turn();
+        let mut work = self.tally.take_turn();
         let page = &self.tally.page;
         page.begin(self.slot, since_ns, method, uri);
-        *busy += 1;
+        work.busy += 1;
         page.set_idle_since(0);
     }
 
@@ -85,23 +128,42 @@ impl Record<'_> {
         self.tally.page.count_leniency();
     }
 
+    /// Counts a response head that nginx refuses unless told otherwise.
+    #[cold]
+    pub(crate) fn large_head(&self) {
+        let _turn = self.tally.take_turn();
+        self.tally.page.count_large_head();
+    }
+
     /// Notes that the request ended, at `now_ns`.
     pub(crate) fn end(&self, end: &End, now_ns: u64) {
-        let mut busy = self.tally.take_turn();
+        let mut work = self.tally.take_turn();
+        self.tally.page.count(end);
+        self.leave(&mut work, now_ns);
+    }
+
+    /// Notes that the thread is done with the request, at `now_ns`, and its client is not: the end
+    /// is told by [`Tally::end_reply`].
+    pub(crate) fn hand_over(&self, now_ns: u64) {
+        let mut work = self.tally.take_turn();
+        work.replying += 1;
+        self.tally.page.set_replying(work.replying);
+        self.leave(&mut work, now_ns);
+    }
+
+    fn leave(&self, work: &mut Work, now_ns: u64) {
         let page = &self.tally.page;
         page.free(self.slot);
-        page.count(end);
         page.beat(now_ns);
-        *busy -= 1;
-        if *busy == 0 {
+        work.busy -= 1;
+        if work.busy == 0 {
             page.set_idle_since(now_ns);
         }
     }
 
     /// Counts a connection that never became a request.
     pub(crate) fn refused(&self, refusal: Refusal) {
-        let _turn = self.tally.take_turn();
-        self.tally.page.count_refused(refusal);
+        self.tally.refused(refusal);
     }
 }
 
@@ -158,5 +220,27 @@ mod tests {
 
         second.end(&End::default(), 30);
         assert_eq!(tally.page().idle_since(100), Some(30));
+    }
+
+    #[test]
+    fn a_worker_is_idle_while_clients_take_its_replies_and_each_request_ends_once() {
+        let tally = Tally::new(Page::create().unwrap().0);
+        let record = tally.record(0);
+        tally.accepting(1, 5);
+
+        record.begin(10, b"GET", b"/");
+        record.hand_over(20);
+
+        assert_eq!((tally.page().idle_since(100), tally.page().in_flight(8)), (Some(20), 0));
+        assert_eq!((tally.report().begun, tally.report().ended), (1, 0));
+        assert_eq!(tally.page().serving(), []);
+
+        tally.begin_reply();
+        assert_eq!(tally.page().in_flight(8), 0);
+        for status in [200, 408] {
+            tally.end_reply(&End { status, ..End::default() });
+        }
+        assert_eq!((tally.report().ended, tally.report().ends), (2, [0, 1, 0, 1, 0]));
+        assert_eq!(tally.page().in_flight(8), 0);
     }
 }

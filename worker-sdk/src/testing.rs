@@ -20,7 +20,7 @@ use scgi_protocol::scgi::{RequestHead, ResponseHead};
 
 use crate::connection::Desk;
 use crate::service::Service;
-use crate::wire::Wire;
+use crate::wire::{Doing, Wire};
 
 /// Largest response head a test takes, in bytes.
 const HEAD_MAX_BYTES: usize = 1 << 20;
@@ -37,6 +37,7 @@ pub struct TestRequest<'a, S> {
     variables: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     cut: bool,
+    gone: bool,
 }
 
 /// What an app under test answered.
@@ -66,7 +67,7 @@ impl<S> TestApp<S> {
     pub fn request(&self, method: &str, target: &str) -> TestRequest<'_, S> {
         let query = target.split_once('?').map_or("", |(_, query)| query);
         let variables = Vec::new();
-        TestRequest { app: self, variables, body: Vec::new(), cut: false }
+        TestRequest { app: self, variables, body: Vec::new(), cut: false, gone: false }
             .var("REQUEST_METHOD", method)
             .var("REQUEST_URI", target)
             .var("QUERY_STRING", query)
@@ -76,7 +77,7 @@ impl<S> TestApp<S> {
 
     /// The accounts the app keeps of the requests it got, as the daemon would read them.
     pub fn report(&self) -> Report {
-        self.service.tally.report()
+        self.service.terms.tally.report()
     }
 }
 
@@ -107,6 +108,12 @@ impl<S> TestRequest<'_, S> {
         Self { cut: true, ..self }
     }
 
+    /// Lets the client go away when it has sent its request. A handler that asks is told so; what
+    /// it answers can still be seen here, if it answers.
+    pub fn then_gone(self) -> Self {
+        Self { gone: true, ..self }
+    }
+
     /// Sends the request.
     ///
     /// # Panics
@@ -131,9 +138,12 @@ impl<S> TestRequest<'_, S> {
         let mut input = head.encode().expect("the request can be encoded");
         let body_bytes = if self.cut { self.body.len() / 2 } else { self.body.len() };
         input.extend_from_slice(&self.body[..body_bytes]);
-        let wire = Memory::holding(input);
+        let wire = Memory::holding(input, self.gone);
         let service = &self.app.service;
-        Desk::new(service.tally.record(0)).serve(service, &wire, now_ns());
+        let tally = &service.terms.tally;
+        let served = Desk::new(tally.record(0)).serve(service, &wire, now_ns());
+        // In memory everything goes at once, save what nobody needs to wait for.
+        drop(served);
         wire.into_response()
     }
 }
@@ -181,12 +191,14 @@ struct Memory {
     input: RefCell<io::Cursor<Vec<u8>>>,
     output: RefCell<Vec<u8>>,
     spoilt: Cell<bool>,
+    /// The client has left.
+    gone: bool,
 }
 
 impl Memory {
-    fn holding(input: Vec<u8>) -> Self {
+    fn holding(input: Vec<u8>, gone: bool) -> Self {
         let input = RefCell::new(io::Cursor::new(input));
-        Self { input, output: RefCell::default(), spoilt: Cell::new(false) }
+        Self { input, output: RefCell::default(), spoilt: Cell::new(false), gone }
     }
 
     fn into_response(self) -> Option<TestResponse> {
@@ -211,9 +223,21 @@ impl Wire for Memory {
         self.input.borrow_mut().by_ref().take(room).read_to_end(into)
     }
 
-    fn send(&self, parts: &[&[u8]], _patience: Duration) -> io::Result<()> {
+    fn take(&self, into: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        self.append(into, Duration::ZERO).map(Some)
+    }
+
+    fn give(&self, parts: &[&[u8]]) -> io::Result<usize> {
         self.output.borrow_mut().extend(parts.iter().copied().flatten());
-        Ok(())
+        Ok(parts.iter().map(|part| part.len()).sum())
+    }
+
+    fn wait(&self, _what: Doing, _longest: Duration) -> bool {
+        true
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone
     }
 
     fn finish(&self) {}

@@ -2,16 +2,15 @@
 //!
 //! [`Socket`] is the real one. It asks the kernel without waiting first, since a front end has
 //! usually sent its whole request before we look; only who has to wait pays for a time-out, which
-//! is then set once. (A thread that watches over those who wait would save that call, and cost as
-//! much: the kernel and the C library are quicker with processes that have but one.) Knows nothing
-//! of SCGI. The other one is in memory, for testing apps.
+//! is then set once. Knows nothing of SCGI. The other one is in memory, for testing apps.
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags};
@@ -37,19 +36,41 @@ pub(crate) trait Wire {
     /// As [`receive`](Self::receive).
     fn append(&self, into: &mut Vec<u8>, patience: Duration) -> io::Result<usize>;
 
-    /// Sends all of `parts`, at most [`PARTS_MAX`]; waits at most `patience` for each bit of room.
+    /// Receives what there is as [`append`](Self::append) does, without waiting; `None` if there is
+    /// nothing yet.
     ///
     /// # Errors
     ///
-    /// `TimedOut` after `patience`, or what the connection broke with; how much was sent before
-    /// is unknown.
-    fn send(&self, parts: &[&[u8]], patience: Duration) -> io::Result<()>;
+    /// What the connection broke with.
+    fn take(&self, into: &mut Vec<u8>) -> io::Result<Option<usize>>;
+
+    /// Sends as much of `parts`, at most [`PARTS_MAX`], as there is room for, without waiting; 0
+    /// if there is none.
+    ///
+    /// # Errors
+    ///
+    /// What the connection broke with.
+    fn give(&self, parts: &[&[u8]]) -> io::Result<usize>;
+
+    /// Waits at most `longest` until it would be of use to do `what`; whether it is.
+    fn wait(&self, what: Doing, longest: Duration) -> bool;
+
+    /// Whether the peer has closed the connection, as far as can be seen without waiting. Bytes of
+    /// his that nobody has received are no hindrance.
+    fn is_gone(&self) -> bool;
 
     /// Tells the peer that nothing more will be sent.
     fn finish(&self);
 
     /// Makes the coming close one that the peer takes for a failure, where the kernel can (TCP).
     fn spoil(&self);
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Taking,
+    Giving,
 }
 
 /// Accepts a connection, in blocking mode and closed on exec.
@@ -65,12 +86,11 @@ pub(crate) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
 pub(crate) struct Socket {
     fd: OwnedFd,
     receive_patience: Cell<Option<Duration>>,
-    send_patience: Cell<Option<Duration>>,
 }
 
 impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd, receive_patience: Cell::new(None), send_patience: Cell::new(None) }
+        Self { fd, receive_patience: Cell::new(None) }
     }
 
     /// Receives by `attempt`, without waiting and then, if it must be, with.
@@ -105,20 +125,20 @@ impl Socket {
         Ok(())
     }
 
-    #[cold]
-    fn send_waiting(&self, mut rest: &[u8], patience: Duration) -> io::Result<()> {
-        if self.send_patience.get() != Some(patience) {
-            set_socket_timeout(&self.fd, Timeout::Send, Some(at_least_some(patience)))?;
-            self.send_patience.set(Some(patience));
+    fn poll(&self, events: PollFlags, longest: Duration) -> PollFlags {
+        let timeout = Timespec::try_from(longest).ok();
+        let mut polled = [PollFd::new(&self.fd, events)];
+        match retry_on_intr(|| poll(&mut polled, timeout.as_ref())) {
+            Ok(_) => polled[0].revents(),
+            // Without memory for it: whoever then tries without waiting finds out.
+            Err(_) => PollFlags::empty(),
         }
-        while !rest.is_empty() {
-            match send(&self.fd, rest, SendFlags::NOSIGNAL) {
-                Ok(sent) => rest = &rest[sent..],
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(timed_out(error)),
-            }
-        }
-        Ok(())
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }
 
@@ -136,10 +156,20 @@ impl Wire for Socket {
     }
 
     #[inline]
-    fn send(&self, parts: &[&[u8]], patience: Duration) -> io::Result<()> {
+    fn take(&self, into: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        let flags = RecvFlags::DONTWAIT;
+        match retry_on_intr(|| recv(&self.fd, spare_capacity(into), flags).map(|(got, _)| got)) {
+            Ok(received) => Ok(Some(received)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[inline]
+    fn give(&self, parts: &[&[u8]]) -> io::Result<usize> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let tried = match parts {
-            [] => return Ok(()),
+        let given = match parts {
+            [] => return Ok(0),
             [only] => send(&self.fd, only, flags),
             several => {
                 let mut slices = [IoSlice::new(&[]); PARTS_MAX];
@@ -150,19 +180,24 @@ impl Wire for Socket {
                 sendmsg(&self.fd, slices, &mut SendAncillaryBuffer::default(), flags)
             }
         };
-        let mut sent = match tried {
-            Ok(sent) => sent,
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        for part in parts {
-            let gone = sent.min(part.len());
-            sent -= gone;
-            if gone < part.len() {
-                self.send_waiting(&part[gone..], patience)?;
-            }
+        match given {
+            Ok(given) => Ok(given),
+            Err(Errno::AGAIN | Errno::INTR) => Ok(0),
+            Err(error) => Err(error.into()),
         }
-        Ok(())
+    }
+
+    fn wait(&self, what: Doing, longest: Duration) -> bool {
+        let events = match what {
+            Doing::Taking => PollFlags::IN,
+            Doing::Giving => PollFlags::OUT,
+        };
+        !self.poll(events, longest).is_empty()
+    }
+
+    fn is_gone(&self) -> bool {
+        let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        self.poll(PollFlags::RDHUP, Duration::ZERO).intersects(gone)
     }
 
     fn finish(&self) {
@@ -212,28 +247,60 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_takes_nothing_is_given_up() {
-        let (socket, _theirs) = pair();
-
-        let error = socket.send(&[&[0; 4 << 20]], Duration::from_millis(5)).unwrap_err();
-
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-    }
-
-    #[test]
-    fn parts_larger_than_the_kernel_takes_at_once_arrive_whole_and_in_order() {
+    fn as_much_is_given_as_there_is_room_for_and_the_rest_when_there_is_again() {
         let (socket, mut theirs) = pair();
-        let middle = vec![7; 3 << 20];
+        let body = vec![7; 3 << 20];
+        let parts = [b"head".as_slice(), &body, b"tail"];
+        let whole = parts.concat();
         let reader = std::thread::spawn(move || {
             let mut got = Vec::new();
             theirs.read_to_end(&mut got).unwrap();
             got
         });
 
-        socket.send(&[b"head", &middle, b"tail"], LONG).unwrap();
+        let mut rest = &whole[socket.give(&parts).unwrap()..];
+        while !rest.is_empty() {
+            assert!(socket.wait(Doing::Giving, LONG), "a reader that reads makes room");
+            rest = &rest[socket.give(&[rest]).unwrap()..];
+        }
         drop(socket);
 
-        assert_eq!(reader.join().unwrap(), [b"head".as_slice(), &middle, b"tail"].concat());
+        assert_eq!(reader.join().unwrap(), whole);
+    }
+
+    #[test]
+    fn without_room_nothing_is_given_and_nothing_waited_for() {
+        let (socket, _theirs) = pair();
+        while socket.give(&[&[0; 64 << 10]]).unwrap() > 0 {}
+
+        assert!(!socket.wait(Doing::Giving, Duration::from_millis(1)));
+        assert_eq!(socket.give(&[b"more"]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_peer_is_seen_to_be_gone_behind_what_it_left_unread() {
+        let (socket, mut theirs) = pair();
+        assert!(!socket.is_gone());
+
+        theirs.write_all(b"unread").unwrap();
+        assert!(!socket.is_gone());
+        drop(theirs);
+
+        assert!(socket.is_gone());
+    }
+
+    #[test]
+    fn nothing_yet_is_told_from_the_end() {
+        let (socket, mut theirs) = pair();
+        let mut buffer = Vec::with_capacity(64);
+
+        assert_eq!(socket.take(&mut buffer).unwrap(), None);
+        assert!(!socket.wait(Doing::Taking, Duration::from_millis(1)));
+        theirs.write_all(b"x").unwrap();
+        assert!(socket.wait(Doing::Taking, LONG));
+        assert_eq!(socket.take(&mut buffer).unwrap(), Some(1));
+        drop(theirs);
+        assert_eq!(socket.take(&mut buffer).unwrap(), Some(0));
     }
 
     #[test]

@@ -9,14 +9,22 @@
 //!   32  heartbeat, ns                         160  idle since, ns (0: busy or unknown)
 //!   40  requests begun                        168  service time, 18 words
 //!   48  requests ended                        312  queue wait, 18 words
-//!   56  ends by class, 5 words                456  reserved, 71 words
-//!   96  ends aborted by the client           1024  12 records of 256 bytes
-//!  104  connections refused, 3 words
+//!   56  ends by class, 5 words                456  clients parked
+//!   96  ends aborted by the client            464  requests whose reply is parked
+//!  104  connections refused, 3 words          472  parked clients shed
+//!                                             480  requests that waited too long
+//!                                             488  response heads too large for nginx
+//!                                             496  requests with repeated variables
+//!                                             504  reserved, 65 words
+//!                                            1024  12 records of 256 bytes
 //! ```
 //!
 //! All words are unsigned 64-bit integers in the machine's byte order, written and read as
 //! atomics; times are nanoseconds of `CLOCK_MONOTONIC`. A histogram is 17 counts (one for each of
 //! [`BOUNDS_US`], then one for all above), not cumulative, and the sum in nanoseconds.
+//!
+//! A client is *parked* while the worker waits for it beside its threads: for its request to come
+//! in, or for it to take its reply. Such a request has not begun, or holds no thread any more.
 
 use std::sync::atomic::AtomicU64;
 
@@ -89,7 +97,7 @@ pub struct Layout {
     pub capacity: AtomicU64,
     /// When the worker's loop last turned.
     pub heartbeat_ns: AtomicU64,
-    /// Requests whose head was complete.
+    /// Requests that a thread took up, or that ended before one did.
     pub begun: AtomicU64,
     /// Requests that were answered or given up.
     pub ended: AtomicU64,
@@ -109,12 +117,26 @@ pub struct Layout {
     pub leniencies: AtomicU64,
     /// Since when the worker serves no request; 0 if it serves one.
     pub idle_since_ns: AtomicU64,
-    /// From accepted to answered.
+    /// From accepted, or taken up by a thread after the client was waited for, to answered, or
+    /// handed on because the client is slow to take the reply.
     pub service: Histogram,
     /// From the front end's stamp to accepted.
     pub queue: Histogram,
+    /// Clients that are waited for beside the threads, whatever for.
+    pub parked: AtomicU64,
+    /// Of the requests begun and not ended, those whose reply waits for the client: no thread is
+    /// at them.
+    pub replying: AtomicU64,
+    /// Parked clients that were dropped to make room for others.
+    pub shed: AtomicU64,
+    /// Requests answered 503 because they had waited too long.
+    pub expired: AtomicU64,
+    /// Response heads larger than nginx takes by default.
+    pub large_heads: AtomicU64,
+    /// Requests with variables that stood more than once and were joined.
+    pub repeats: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 71],
+    pub reserved: [AtomicU64; 65],
     /// What is being served.
     pub records: [Record; RECORDS],
 }
@@ -122,4 +144,5 @@ pub struct Layout {
 const _: () = assert!(size_of::<Record>() == 256);
 const _: () = assert!(size_of::<Layout>() == BYTES);
 const _: () = assert!(std::mem::offset_of!(Layout, service) == 168);
+const _: () = assert!(std::mem::offset_of!(Layout, parked) == 456);
 const _: () = assert!(std::mem::offset_of!(Layout, records) == 1024);

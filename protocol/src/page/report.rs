@@ -65,7 +65,7 @@ pub struct Counts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "control", derive(serde::Serialize, serde::Deserialize))]
 pub struct Report {
-    /// Requests whose head was complete.
+    /// Requests that a thread took up, or that ended before one did.
     pub begun: u64,
     /// Requests that were answered or given up.
     pub ended: u64,
@@ -83,7 +83,19 @@ pub struct Report {
     pub busy_ns: u64,
     /// Requests that break the SCGI specification and were served nevertheless.
     pub leniencies: u64,
-    /// From accepted to answered.
+    /// Parked clients that were dropped to make room for others.
+    #[cfg_attr(feature = "control", serde(default))]
+    pub shed: u64,
+    /// Requests answered 503 because they had waited too long.
+    #[cfg_attr(feature = "control", serde(default))]
+    pub expired: u64,
+    /// Response heads larger than nginx takes by default.
+    #[cfg_attr(feature = "control", serde(default))]
+    pub large_heads: u64,
+    /// Requests with variables that stood more than once and were joined.
+    #[cfg_attr(feature = "control", serde(default))]
+    pub repeats: u64,
+    /// From accepted to answered, without the time that was spent on waiting for a slow client.
     pub service: Counts,
     /// From the front end's stamp to accepted.
     pub queue: Counts,
@@ -122,6 +134,42 @@ impl Page {
         bump(&words(self).leniencies, 1);
     }
 
+    /// Counts a parked client that was dropped to make room for another.
+    pub fn count_shed(&self) {
+        bump(&words(self).shed, 1);
+    }
+
+    /// Counts a request that had waited too long to be served.
+    pub fn count_expired(&self) {
+        bump(&words(self).expired, 1);
+    }
+
+    /// Counts a response head that is larger than nginx takes by default.
+    pub fn count_large_head(&self) {
+        bump(&words(self).large_heads, 1);
+    }
+
+    /// Counts a request with variables that stood more than once and were joined.
+    pub fn count_repeats(&self) {
+        bump(&words(self).repeats, 1);
+    }
+
+    /// Says how many clients are waited for beside the threads.
+    pub fn set_parked(&self, clients: u64) {
+        words(self).parked.store(clients, Relaxed);
+    }
+
+    /// How many clients are waited for beside the threads.
+    pub fn parked(&self) -> u64 {
+        words(self).parked.load(Relaxed)
+    }
+
+    /// Says of how many requests, begun and not ended, the reply waits for the client. Where one of
+    /// them ends this is said first, then counted.
+    pub fn set_replying(&self, requests: u64) {
+        words(self).replying.store(requests, Relaxed);
+    }
+
     /// Says since when the worker serves no request; 0 when it serves one.
     pub fn set_idle_since(&self, since_ns: u64) {
         words(self).idle_since_ns.store(since_ns, Relaxed);
@@ -133,13 +181,16 @@ impl Page {
         (since != 0).then_some(since.min(now_ns))
     }
 
-    /// Requests being served, clamped to `most`.
+    /// Requests being served, clamped to `most`: those that threads are at. One whose reply waits
+    /// for a slow client is not among them.
     pub fn in_flight(&self, most: u16) -> u16 {
-        // Ended is read first: a request that ends in between is seen as still there, never as a
-        // number below zero.
+        // In this order: a request that ends in between is seen as still there, never as a number
+        // below zero.
         let ended = words(self).ended.load(Relaxed);
+        let replying = words(self).replying.load(Relaxed);
         let begun = words(self).begun.load(Relaxed);
-        u16::try_from(begun.saturating_sub(ended)).unwrap_or(most).min(most)
+        let at_work = begun.saturating_sub(ended).saturating_sub(replying);
+        u16::try_from(at_work).unwrap_or(most).min(most)
     }
 
     /// Reads the numbers.
@@ -160,6 +211,10 @@ impl Page {
             bytes_out: read(&words.bytes_out),
             busy_ns: read(&words.busy_ns),
             leniencies: read(&words.leniencies),
+            shed: read(&words.shed),
+            expired: read(&words.expired),
+            large_heads: read(&words.large_heads),
+            repeats: read(&words.repeats),
             service: counts(&words.service),
             queue: counts(&words.queue),
         }
@@ -193,7 +248,8 @@ impl Report {
         };
         // Destructured so that a new number must be thought about here.
         let Self { begun, ended, ends, aborted, refused, bytes_in, bytes_out, .. } = *other;
-        let Self { busy_ns, leniencies, ref service, ref queue, .. } = *other;
+        let Self { busy_ns, leniencies, shed, expired, large_heads, repeats, .. } = *other;
+        let Self { ref service, ref queue, .. } = *other;
         Self {
             begun: with(self.begun, begun),
             ended: with(self.ended, ended),
@@ -204,6 +260,10 @@ impl Report {
             bytes_out: with(self.bytes_out, bytes_out),
             busy_ns: with(self.busy_ns, busy_ns),
             leniencies: with(self.leniencies, leniencies),
+            shed: with(self.shed, shed),
+            expired: with(self.expired, expired),
+            large_heads: with(self.large_heads, large_heads),
+            repeats: with(self.repeats, repeats),
             service: counts(&self.service, service),
             queue: counts(&self.queue, queue),
         }
@@ -282,6 +342,21 @@ mod tests {
         let sum = huge.plus(&huge);
 
         assert_eq!((sum.bytes_in, sum.begun), (u64::MAX, 2));
+    }
+
+    #[test]
+    fn a_request_whose_reply_waits_for_its_client_is_not_being_served() {
+        let (page, _fd) = Page::create().unwrap();
+        page.begin(0, 1, b"GET", b"/");
+        page.begin(1, 1, b"GET", b"/");
+        assert_eq!(page.in_flight(8), 2);
+
+        page.set_replying(1);
+        assert_eq!(page.in_flight(8), 1);
+
+        page.set_replying(0);
+        page.count(&end(200, 1));
+        assert_eq!(page.in_flight(8), 1);
     }
 
     #[test]

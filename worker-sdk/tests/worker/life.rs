@@ -63,7 +63,7 @@ fn a_worker_keeps_what_a_new_daemon_would_take_back_from_it() {
 #[test]
 fn a_request_shows_on_the_page_while_it_is_served() {
     let site = Site::unix();
-    let worker = site.worker();
+    let worker = site.worker_as("direct", |_| {});
     let mut slow = Connection::to(&site.address).unwrap();
     slow.say(&head("POST", "/length?x=1", 3)).unwrap();
     worker.until_busy();
@@ -82,7 +82,7 @@ fn a_request_shows_on_the_page_while_it_is_served() {
 #[test]
 fn a_worker_told_to_leave_finishes_what_it_serves() {
     let site = Site::unix();
-    let mut worker = site.worker();
+    let mut worker = site.worker_as("direct", |_| {});
     let mut slow = Connection::to(&site.address).unwrap();
     slow.say(&head("POST", "/length", 3)).unwrap();
     worker.until_busy();
@@ -100,7 +100,7 @@ fn a_worker_told_to_leave_finishes_what_it_serves() {
 #[test]
 fn a_thread_that_leaves_serves_who_came_while_it_was_busy() {
     let site = Site::unix();
-    let mut worker = site.worker_as("usual", |birth| birth.concurrency = 2);
+    let mut worker = site.worker_as("direct", |birth| birth.concurrency = 2);
     let mut served = Connection::to(&site.address).unwrap();
     served.say(&head("POST", "/length", 3)).unwrap();
     worker.until_busy();
@@ -119,7 +119,7 @@ fn a_thread_that_leaves_serves_who_came_while_it_was_busy() {
 #[test]
 fn a_worker_with_threads_says_that_it_leaves_while_one_is_still_busy() {
     let site = Site::tcp();
-    let mut worker = site.worker_as("usual", |birth| birth.concurrency = 2);
+    let mut worker = site.worker_as("direct", |birth| birth.concurrency = 2);
     let mut slow = Connection::to(&site.address).unwrap();
     slow.say(&head("POST", "/length", 3)).unwrap();
     worker.until_busy();

@@ -9,6 +9,7 @@ mod client;
 mod drain;
 mod life;
 mod process;
+mod shield;
 mod strangers;
 
 use std::io::{self, Read};
@@ -22,6 +23,9 @@ use process::ROLE;
 /// How long a worker waits that is in a hurry.
 const HASTE: Duration = Duration::from_millis(300);
 
+/// How many slow clients a worker waits for that has little room.
+const CROWD: usize = 10;
+
 /// Serves, if this process was started for that; passes otherwise.
 #[test]
 fn the_worker() {
@@ -34,6 +38,9 @@ fn the_worker() {
         ..Limits::default()
     };
     let limits = match role.to_str() {
+        // A handler begins when the head is there, and the client keeps it waiting.
+        Some("direct") => Limits { body_buffer_bytes: 0, ..usual },
+        Some("crowded") => Limits { parked: CROWD, ..usual },
         Some("strict") => Limits { policy: Policy::Strict, ..usual },
         Some("hasty") => Limits { head_timeout: HASTE, body_timeout: HASTE, ..usual },
         _ => usual,

@@ -128,7 +128,7 @@ fn a_client_that_leaves_during_the_reply_ends_it_and_nothing_else() {
 #[test]
 fn a_reply_that_cannot_be_finished_is_a_reset_over_tcp() {
     let site = Site::tcp();
-    with_worker(&site, "usual", |_| {
+    with_worker(&site, "direct", |_| {
         let mut connection = Connection::to(&site.address).unwrap();
         connection.say(&[head("POST", "/broken", 100_000), vec![0; 50_000]].concat()).unwrap();
 
