@@ -37,6 +37,7 @@ const WORKER: &str = "SCGI_WORKER";
 const GENERATION: &str = "SCGI_GENERATION";
 const MOUNT: &str = "SCGI_MOUNT";
 const CONCURRENCY: &str = "SCGI_CONCURRENCY";
+const QUEUE_TIMEOUT_USEC: &str = "SCGI_QUEUE_TIMEOUT_USEC";
 const TRIAL: &str = "SCGI_TRIAL";
 const PAGE_FD: &str = "SCGI_PAGE_FD";
 const PAGE_OFFSET: &str = "SCGI_PAGE_OFFSET";
@@ -47,13 +48,14 @@ const LISTEN_PID: &str = "LISTEN_PID";
 const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 
 /// Every variable of the contract; an app's own `env` must not set them.
-pub const VARIABLES: [&str; 14] = [
+pub const VARIABLES: [&str; 15] = [
     APP,
     SEAT,
     WORKER,
     GENERATION,
     MOUNT,
     CONCURRENCY,
+    QUEUE_TIMEOUT_USEC,
     TRIAL,
     PAGE_FD,
     PAGE_OFFSET,
@@ -80,6 +82,8 @@ pub struct Birth {
     pub mount: Option<String>,
     /// How many requests at once the configuration lets it serve; at least 1.
     pub concurrency: u16,
+    /// A request that waited longer before it was accepted is not to be served any more.
+    pub queue_timeout: Option<Duration>,
     /// Nobody knows yet whether its launch is any better than the one before, whose workers are there
     /// as well: it does well to see to it that it is asked soon.
     pub on_trial: bool,
@@ -109,6 +113,9 @@ impl Birth {
             (LISTEN_FDNAMES, self.listeners.join(":")),
         ];
         said.extend(self.mount.iter().map(|mount| (MOUNT, mount.clone())));
+        said.extend(
+            self.queue_timeout.iter().map(|d| (QUEUE_TIMEOUT_USEC, d.as_micros().to_string())),
+        );
         said.extend(self.on_trial.then(|| (TRIAL, "1".to_owned())));
         said.extend(self.page_fd.iter().map(|fd| (PAGE_FD, fd.to_string())));
         said.extend(self.page_fd.iter().map(|_| (PAGE_OFFSET, self.page_offset.to_string())));
@@ -137,6 +144,9 @@ impl Birth {
             generation: text(GENERATION)?.parse().ok()?,
             mount: text(MOUNT),
             concurrency: text(CONCURRENCY).and_then(|n| n.parse().ok()).unwrap_or(1).max(1),
+            queue_timeout: text(QUEUE_TIMEOUT_USEC)
+                .and_then(|usec| usec.parse().ok())
+                .map(Duration::from_micros),
             on_trial: text(TRIAL).is_some_and(|said| said == "1"),
             page_fd: text(PAGE_FD).and_then(|fd| fd.parse().ok()),
             page_offset: text(PAGE_OFFSET).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
@@ -203,6 +213,7 @@ mod tests {
             generation: Generation(3),
             mount: Some("/blog".into()),
             concurrency: 4,
+            queue_timeout: Some(Duration::from_millis(1500)),
             on_trial: true,
             page_fd: Some(5),
             page_offset: 8192,

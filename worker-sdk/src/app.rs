@@ -261,6 +261,7 @@ impl<S: Send + Sync + 'static> App<S> {
         let own = self.listen.take().unwrap_or_else(default);
         let threads = self.threads;
         let found = birth::look_around(&own).map_err(RunError::Birth)?;
+        self.limits.queue_timeout = self.limits.queue_timeout.or(found.queue_timeout);
         let concurrency = found.concurrency.and_then(NonZeroU16::new);
         let drain = if found.is_managed { Drain::of_worker() } else { Drain::of_program() };
         let post = Post {

@@ -42,6 +42,8 @@ pub(crate) struct Found {
     pub(crate) mount: Option<String>,
     /// How many requests at once the configuration lets it serve.
     pub(crate) concurrency: Option<u16>,
+    /// How long a request may have waited that it serves.
+    pub(crate) queue_timeout: Option<Duration>,
     /// Others serve as well, and it has to show soon that it can.
     pub(crate) on_trial: bool,
     /// Somebody watches over it and will tell it when to leave.
@@ -85,6 +87,7 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
         voice,
         mount: None,
         concurrency: None,
+        queue_timeout: None,
         on_trial: false,
         is_managed: true,
         made: None,
@@ -123,6 +126,7 @@ fn of_worker(birth: Birth) -> Result<Found, BirthError> {
         watchdog: birth.watchdog,
         mount: birth.mount,
         concurrency: Some(birth.concurrency),
+        queue_timeout: birth.queue_timeout,
         on_trial: birth.on_trial,
         is_managed: true,
         made: None,

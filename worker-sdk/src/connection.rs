@@ -28,6 +28,7 @@ use crate::log;
 use crate::place::Place;
 use crate::reply::{self, Buffers, Fault, Outlet, may_block};
 use crate::request::Request;
+use crate::response::Response;
 use crate::service::Service;
 use crate::stamp;
 use crate::tally::Record;
@@ -89,20 +90,21 @@ impl<'a> Desk<'a> {
         self.intake.clear();
         self.blinks.begin();
         let received = self.receive_head(service, wire);
-        let served = received.and_then(|()| self.take_up(service, wire, since_ns));
+        let served = received.and_then(|()| self.take_up(service, wire, (since_ns, None)));
         served.unwrap_or_else(|not_whole| self.turn_away(service, wire, not_whole, since_ns))
     }
 
-    /// Serves a request that was parked and may be served; it is taken up at `since_ns`.
+    /// Serves a request that was parked and may be served; it is taken up at `since_ns`. Its client
+    /// took `slow` to send it.
     pub(crate) fn resume<S>(
         &mut self,
         service: &Service<S>,
         wire: &dyn Wire,
-        intake: Intake,
+        (intake, slow): (Intake, Duration),
         since_ns: u64,
     ) -> Served {
         self.intake = intake;
-        let served = self.take_up(service, wire, since_ns);
+        let served = self.take_up(service, wire, (since_ns, Some(slow)));
         served.unwrap_or_else(|not_whole| self.turn_away(service, wire, not_whole, since_ns))
     }
 
@@ -125,19 +127,19 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Serves the request whose head is whole, unless its body is not.
+    /// Serves the request whose head is whole, unless its body is not. It is taken up at
+    /// `since_ns`; if it was parked, its client was `slow` for so long.
     fn take_up<S>(
         &mut self,
         service: &Service<S>,
         wire: &dyn Wire,
-        since_ns: u64,
+        (since_ns, slow): (u64, Option<Duration>),
     ) -> Result<Served, NotWhole> {
-        let was_parked = self.intake.is_request();
         let (input, tail) = self.intake.parts();
         let decoded = scgi::decode(input, &service.terms.codec).map_err(NotWhole::Refused)?;
         let (head, taken) = decoded.ok_or(NotWhole::Incomplete)?;
         let exchange = Exchange { service, wire, record: self.record };
-        if !was_parked {
+        if slow.is_none() {
             tail.expect(head.content_length(), &input[taken..], &service.terms.limits);
             let received = receive_tail(tail, wire, &mut self.blinks);
             if let Err(NotWhole::Gone) = received {
@@ -153,7 +155,7 @@ impl<'a> Desk<'a> {
             Some(bytes) => body::Arrived::Behind(bytes),
             None => body::Arrived::WithHead(&input[taken..]),
         };
-        let arrived = Arrived { head: &head, body, taken, was_parked };
+        let arrived = Arrived { head: &head, body, taken, slow };
         Ok(exchange.run(arrived, &mut self.buffers, since_ns))
     }
 
@@ -248,8 +250,8 @@ struct Arrived<'r> {
     body: body::Arrived<'r>,
     /// Bytes of the head.
     taken: usize,
-    /// Time went by since its client was last seen.
-    was_parked: bool,
+    /// How long its client took to send it, if it was parked for that.
+    slow: Option<Duration>,
 }
 
 /// How a request ended.
@@ -272,11 +274,12 @@ struct Exchange<'r, S> {
 
 impl<'r, S> Exchange<'r, S> {
     fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> Served {
-        let Arrived { head, body, taken, was_parked } = arrived;
+        let Arrived { head, body, taken, slow } = arrived;
         let Self { service, wire, record } = *self;
         let limits = &service.terms.limits;
         let clues = Clues::of(head);
-        self.begin(head, &clues, since_ns);
+        let waited = self.begin(head, &clues, since_ns, slow);
+        let is_late = waited.zip(limits.queue_timeout).is_some_and(|(waited, most)| waited > most);
         let method = clues.method();
         let place = Place::of(&clues, service.mount.as_deref());
         let body = Body::new(wire, body, head.content_length(), limits.body_timeout, record);
@@ -284,8 +287,11 @@ impl<'r, S> Exchange<'r, S> {
         let mut request = Request { head, method, place: &place, params: None, body, state };
         let mut outlet = Outlet::new(wire, buffers, limits, method == "HEAD");
 
-        let ending = if was_parked && request.body.is_gone() {
+        let ending = if slow.is_some() && request.body.is_gone() {
             Ending::Gone
+        } else if is_late {
+            self.record.expired();
+            send(&mut outlet, reply::plain(503).header("Retry-After", "1"), &mut request)
         } else {
             self.answer(&mut request, &mut outlet)
         };
@@ -330,24 +336,34 @@ impl<'r, S> Exchange<'r, S> {
     /// Counts a request whose client has left before it could be served.
     #[cold]
     fn give_up(&self, head: &Head<'_>, bytes_in: u64, since_ns: u64) -> Served {
-        self.begin(head, &Clues::of(head), since_ns);
+        self.begin(head, &Clues::of(head), since_ns, None);
         let ended_ns = now_ns();
         let took_ns = ended_ns.saturating_sub(since_ns);
         self.record.end(&End { aborted: true, bytes_in, took_ns, ..End::default() }, ended_ns);
         Served { ended_ns, parked: None }
     }
 
-    fn begin(&self, head: &Head<'_>, clues: &Clues<'_>, since_ns: u64) {
+    /// Counts the request; how long it waited before anybody could serve it, if that is known.
+    fn begin(
+        &self,
+        head: &Head<'_>,
+        clues: &Clues<'_>,
+        since_ns: u64,
+        slow: Option<Duration>,
+    ) -> Option<Duration> {
         self.record.begin(since_ns, clues.method().as_bytes(), clues.uri());
-        if !head.leniencies().is_none() {
+        let leniencies = head.leniencies();
+        if !leniencies.is_none() {
             self.record.lenient();
-        }
-        if let Some(stamp) = clues.request_start {
-            let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            if let Some(waited) = stamp::waited(stamp, now) {
-                self.record.waited(waited);
+            if leniencies.repeated > 0 {
+                self.record.repeats();
             }
         }
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let waited = stamp::waited(clues.request_start?, now)?;
+        let waited = waited.saturating_sub(slow.unwrap_or_default());
+        self.record.waited(waited);
+        Some(waited)
     }
 
     /// Runs the handler and sends what it answers, or what there is to say if it fails.
@@ -378,10 +394,7 @@ impl<'r, S> Exchange<'r, S> {
             self.wire.spoil();
             return Ending::Cut;
         }
-        match outlet.reply(reply::plain(status), &mut request.body) {
-            Ok(()) => Ending::Answered,
-            Err(_) => Ending::Gone,
-        }
+        send(outlet, reply::plain(status), request)
     }
 
     fn try_answer<'o>(
@@ -391,6 +404,9 @@ impl<'r, S> Exchange<'r, S> {
     ) -> Result<(), Fault> {
         self.record.phase(Phase::Handling);
         let mut response = self.service.answer(request);
+        if request.body.end() == BodyEnd::Gone {
+            return Err(Fault::Client);
+        }
         if let Some(reason) = response.failure.take() {
             return Err(Fault::Handler(reason));
         }
@@ -403,6 +419,14 @@ impl<'r, S> Exchange<'r, S> {
         outlet.reply(response, body)?;
         // Who is still sending may not be reading yet.
         if body.rest().is_some() { Ok(()) } else { outlet.settle() }
+    }
+}
+
+/// Sends a response that is not a handler's.
+fn send<S>(outlet: &mut Outlet<'_>, response: Response, request: &mut Request<'_, S>) -> Ending {
+    match outlet.reply(response, &mut request.body) {
+        Ok(()) => Ending::Answered,
+        Err(_) => Ending::Gone,
     }
 }
 

@@ -75,6 +75,7 @@ mod tally;
 #[cfg(feature = "async")]
 mod tasks;
 pub mod testing;
+mod trace;
 mod unsent;
 mod wire;
 
@@ -88,6 +89,7 @@ pub use scgi_protocol::address::Address;
 pub use scgi_protocol::scgi::Policy;
 #[cfg(feature = "async")]
 pub use tasks::{Incoming, Mount, Server, Variables};
+pub use trace::Traceparent;
 
 /// The examples of the README, so that they go on working.
 #[cfg(doctest)]

@@ -23,6 +23,11 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Longest time for the peer to take nothing of a reply: 60 s. Then the connection is closed.
     pub write_timeout: Duration,
+    /// How long a request may have waited since the front end's stamp `X-Request-Start` and still
+    /// be served; one that waited longer is answered 503 without asking its handler. `None`, the
+    /// default, is what the configuration says (`queue_timeout`), and no bound if it says nothing.
+    /// Time that its own client was slow does not count.
+    pub queue_timeout: Option<Duration>,
     /// The longest body, in bytes, that is waited for before a handler is asked, so that a slow
     /// uploader holds none: 1 MiB. With a longer one the handler begins when the head is there, and
     /// reads it as it comes.
@@ -54,6 +59,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(60),
+            queue_timeout: None,
             body_buffer_bytes: 1 << 20,
             output_buffer_bytes: 1 << 20,
             parked: 1024,

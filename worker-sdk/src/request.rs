@@ -12,6 +12,7 @@ use crate::body::{Body, BodyError};
 use crate::clues::Clues;
 use crate::place::{Place, Split};
 use crate::query;
+use crate::trace::Traceparent;
 
 /// One request, and `S`, the state the app was made with.
 ///
@@ -119,6 +120,22 @@ impl<'r, S> Request<'r, S> {
     /// The body, to be read as it comes.
     pub fn body(&mut self) -> &mut Body<'r> {
         &mut self.body
+    }
+
+    /// Whether the client has gone away, as far as the front end lets it be seen (nginx closes the
+    /// connection at once; Apache and lighttpd say nothing before they are sent something). A look
+    /// that takes a microsecond and never waits, for handlers that work long.
+    ///
+    /// Once it was `true`, whatever the handler returns is neither sent nor an error: the request
+    /// is counted as aborted.
+    pub fn client_gone(&mut self) -> bool {
+        self.body.is_gone()
+    }
+
+    /// Where the request stands in a distributed trace (W3C Trace Context), if the front end passes
+    /// on a valid `traceparent`.
+    pub fn traceparent(&self) -> Option<Traceparent<'r>> {
+        Traceparent::parse(self.var("HTTP_TRACEPARENT")?)
     }
 
     /// The whole body.

@@ -94,8 +94,8 @@ impl<S> Shift<'_, S> {
                 let served = desk.serve(self.service, &wire, now_ns());
                 (wire, served)
             }
-            Arrival::Request(Ready { wire, intake, .. }) => {
-                let served = desk.resume(self.service, &wire, intake, now_ns());
+            Arrival::Request(Ready { wire, intake, slow, .. }) => {
+                let served = desk.resume(self.service, &wire, (intake, slow), now_ns());
                 (wire, served)
             }
         };

@@ -135,6 +135,20 @@ impl Record<'_> {
         self.tally.page.count_large_head();
     }
 
+    /// Counts a request that had waited too long.
+    #[cold]
+    pub(crate) fn expired(&self) {
+        let _turn = self.tally.take_turn();
+        self.tally.page.count_expired();
+    }
+
+    /// Counts a request with variables that stood more than once.
+    #[cold]
+    pub(crate) fn repeats(&self) {
+        let _turn = self.tally.take_turn();
+        self.tally.page.count_repeats();
+    }
+
     /// Notes that the request ended, at `now_ns`.
     pub(crate) fn end(&self, end: &End, now_ns: u64) {
         let mut work = self.tally.take_turn();

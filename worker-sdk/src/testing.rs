@@ -108,8 +108,7 @@ impl<S> TestRequest<'_, S> {
         Self { cut: true, ..self }
     }
 
-    /// Lets the client go away when it has sent its request. A handler that asks is told so; what
-    /// it answers can still be seen here, if it answers.
+    /// Lets the client go away when it has sent its request: a handler that asks is told so.
     pub fn then_gone(self) -> Self {
         Self { gone: true, ..self }
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use scgi_worker::testing::TestApp;
 use scgi_worker::{App, Body, Limits, Response};
@@ -344,4 +345,79 @@ fn the_accounts_say_what_was_received_and_sent() {
 #[should_panic(expected = "impossible routes")]
 fn impossible_routes_do_not_get_as_far_as_a_test() {
     let _ = App::new().get("/a", |_| "1").get("/a", |_| "2").test();
+}
+
+/// A stamp of so many seconds ago.
+fn stamp(seconds: f64) -> String {
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_secs_f64();
+    format!("t={:.3}", now - seconds)
+}
+
+#[test]
+fn a_request_that_waited_too_long_is_answered_503_without_its_handler() {
+    let limits = Limits { queue_timeout: Some(Duration::from_secs(5)), ..Limits::default() };
+    let app = App::with_state(AtomicU64::new(0))
+        .get("/", |request| request.state().fetch_add(1, Ordering::Relaxed).to_string())
+        .limits(limits)
+        .test();
+
+    let late = app.get("/").header("X-Request-Start", stamp(60.0)).send();
+    let in_time = app.get("/").header("X-Request-Start", stamp(0.01)).send();
+    let unstamped = app.get("/").send();
+
+    assert_eq!((late.status(), late.header("Retry-After")), (503, Some("1")));
+    assert_eq!((in_time.text(), unstamped.text()), ("0", "1"));
+    let report = app.report();
+    assert_eq!((report.expired, report.ends), (1, [0, 2, 0, 0, 1]));
+    assert_eq!(report.queue.buckets.iter().sum::<u64>(), 2);
+}
+
+#[test]
+fn without_such_a_bound_a_late_request_is_served() {
+    let app = App::new().get("/", |_| "ok").test();
+
+    assert_eq!(app.get("/").header("X-Request-Start", stamp(600.0)).send().status(), 200);
+}
+
+#[test]
+fn a_handler_that_sees_that_its_client_has_gone_is_no_error_and_sends_nothing() {
+    let app = App::new()
+        .get("/error", |request| if request.client_gone() { Err("in vain") } else { Ok("done") })
+        .get("/answer", |request| request.client_gone().to_string())
+        .test();
+
+    assert_eq!(app.get("/error").then_gone().try_send(), None);
+    assert_eq!(app.get("/answer").then_gone().try_send(), None);
+    assert_eq!(app.get("/error").send().text(), "done");
+
+    let report = app.report();
+    assert_eq!((report.begun, report.ended, report.aborted), (3, 3, 2));
+    assert_eq!(report.ends, [2, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_response_head_that_nginx_would_refuse_is_counted() {
+    let app = App::new()
+        .get("/large", |_| Response::text("x").header("X-Large", "x".repeat(4096)))
+        .get("/small", |_| Response::text("x").header("X-Small", "x".repeat(3900)))
+        .test();
+
+    assert_eq!(app.get("/large").send().status(), 200);
+    assert_eq!(app.get("/small").send().status(), 200);
+
+    assert_eq!(app.report().large_heads, 1);
+}
+
+#[test]
+fn a_trace_is_handed_on_if_it_is_valid() {
+    let app = App::new()
+        .get("/", |request| request.traceparent().map(|trace| trace.trace_id().to_owned()))
+        .test();
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    let valid = app.get("/").header("traceparent", trace).send();
+    let invalid = app.get("/").header("traceparent", "00-0-0-0").send();
+
+    assert_eq!(valid.text(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(invalid.status(), 404);
 }

@@ -150,10 +150,11 @@ impl<W: Wire> Case<W> {
         Step::Over
     }
 
-    /// The connection and what has come of its request; `None` if nothing is to be served.
-    pub(super) fn into_request(self) -> Option<(W, Intake)> {
+    /// The connection, what has come of its request, and when it was accepted, in nanoseconds;
+    /// `None` if nothing is to be served.
+    pub(super) fn into_request(self) -> Option<(W, Intake, u64)> {
         match self.parked {
-            Parked::Coming { intake, .. } => Some((self.wire, intake)),
+            Parked::Coming { intake, since_ns } => Some((self.wire, intake, since_ns)),
             Parked::Leaving(_) => None,
         }
     }

@@ -197,8 +197,9 @@ impl Guard {
             // It is there, or the kernel would not have been told.
             let _ = self.epoll.delete(&case.wire);
         }
-        if let Some((wire, intake)) = case.into_request() {
-            self.shield.give_back(Ready { wire, intake, weight });
+        if let Some((wire, intake, since_ns)) = case.into_request() {
+            let slow = Duration::from_nanos(now_ns().saturating_sub(since_ns));
+            self.shield.give_back(Ready { wire, intake, slow, weight });
         }
     }
 

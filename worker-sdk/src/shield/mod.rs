@@ -84,6 +84,8 @@ enum Post {
 pub(crate) struct Ready {
     pub(crate) wire: Socket,
     pub(crate) intake: Intake,
+    /// How long its client took to send it.
+    pub(crate) slow: Duration,
     weight: usize,
 }
 

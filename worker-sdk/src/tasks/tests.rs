@@ -28,6 +28,7 @@ fn floor(mount: Option<&str>) -> Arc<Floor> {
             watchdog: None,
             mount: mount.map(str::to_owned),
             concurrency: Some(1),
+            queue_timeout: None,
             on_trial: false,
             is_managed: true,
             made: None,

@@ -88,6 +88,7 @@ impl Worker {
             generation: Generation(1),
             mount: None,
             concurrency: 1,
+            queue_timeout: None,
             on_trial: false,
             page_fd: Some(5),
             page_offset: 0,
