@@ -103,7 +103,6 @@ const NOT_HERE: &[&str] = &[
     "oom_score",
     "oomscoreadjust",
     "preload",
-    "queue_timeout",
     "recycle",
     "request_terminate_timeout",
     "request_timeout",

@@ -111,6 +111,9 @@ shape! {
         workers: Workers,
         /// How many requests one worker may serve at once (default 1).
         concurrency: Whole<1, 1024>,
+        /// How long a request may wait before it is taken up, by the front end's stamp
+        /// `X-Request-Start`; one that waited longer is answered 503 (default: for ever).
+        queue_timeout: Span<1, HOUR>,
         /// When a worker counts as ready: `notify`, once it says READY=1 as sd_notify(3) does;
         /// or `{after: 1s}`, once it has lived that long (default `notify`).
         ready: Ready,

@@ -51,7 +51,7 @@ fn put_sizing(put: &mut impl FnMut(&str, String), sizing: &Sizing) {
 
 fn put_launch(put: &mut impl FnMut(&str, String), launch: &Launch) {
     let Launch { program: _, arguments: _, directory, env, env_files, clear_env, .. } = launch;
-    let Launch { identity, umask, nice, limits, mount, .. } = launch;
+    let Launch { identity, umask, nice, limits, mount, queue_timeout, .. } = launch;
     if let Some(directory) = directory {
         put("directory", directory.display().to_string());
     }
@@ -65,6 +65,9 @@ fn put_launch(put: &mut impl FnMut(&str, String), launch: &Launch) {
     put("clear_env", clear_env.to_string());
     if let Some(mount) = mount {
         put("mount", mount.clone());
+    }
+    if let Some(timeout) = queue_timeout {
+        put("queue_timeout", span(*timeout));
     }
     if let Some(identity) = identity {
         put_identity(put, identity);

@@ -42,6 +42,7 @@ fn launch() -> Launch {
         nice: None,
         limits: BTreeMap::new(),
         mount: None,
+        queue_timeout: None,
     }
 }
 

@@ -178,7 +178,7 @@ fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
         generation: spawn.generation,
         mount: launch.mount.clone(),
         concurrency: *concurrency,
-        queue_timeout: None,
+        queue_timeout: launch.queue_timeout,
         on_trial: spawn.on_trial,
         page_fd: None,
         page_offset: 0,

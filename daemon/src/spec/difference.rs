@@ -78,13 +78,14 @@ mod tests {
 
     /// For every key of an app another value and what it takes to get there. A key of the
     /// schema that is missing here fails the test below.
-    const KEYS: [(&str, &str, Change); 20] = [
+    const KEYS: [(&str, &str, Change); 21] = [
         ("run", "run: [/bin/false]", Change::Roll),
         ("directory", "directory: /", Change::Roll),
         ("env", "env: {A: b}", Change::Roll),
         ("env_file", "env_file: /etc/os-release", Change::Roll),
         ("clear_env", "clear_env: false", Change::Roll),
         ("mount", "mount: /blog", Change::Roll),
+        ("queue_timeout", "queue_timeout: 5s", Change::Roll),
         ("listen", "listen: '127.0.0.1:2'", Change::Roll),
         ("workers", "workers: 1000", Change::Retune),
         ("concurrency", "concurrency: 2", Change::Roll),

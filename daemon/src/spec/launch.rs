@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,8 @@ pub struct Launch {
     pub limits: BTreeMap<Resource, Limit>,
     /// The URL prefix the app is mounted at.
     pub mount: Option<String>,
+    /// A request that waited longer is answered 503 by the worker instead of served.
+    pub queue_timeout: Option<Duration>,
 }
 
 /// Who a worker is.

@@ -43,6 +43,7 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
         nice: nice?,
         limits: limits?,
         mount: mount?,
+        queue_timeout: raw.queue_timeout.as_ref().map(|said| said.value.0),
     })
 }
 

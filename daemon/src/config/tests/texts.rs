@@ -31,6 +31,7 @@ apps:
     workers: {min: 0, max: 4, spare: 1, idle_timeout: 90s}
     concurrency: 3
     ready: {after: 1500ms}
+    queue_timeout: 3s
     start_timeout: 2s
     stop_timeout: 1h
     stop_signal: HUP

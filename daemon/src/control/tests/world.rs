@@ -221,6 +221,7 @@ fn spec(app: &str) -> AppSpec {
             nice: None,
             limits: BTreeMap::new(),
             mount: None,
+            queue_timeout: None,
         },
         listen: vec![ListenSpec { at, ownership: Ownership::default(), backlog: 4096 }],
         sizing: Sizing::fixed(2).unwrap(),

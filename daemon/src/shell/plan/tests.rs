@@ -62,6 +62,7 @@ fn launch() -> impl Strategy<Value = Launch> {
             nice,
             limits,
             mount,
+            queue_timeout: None,
         }
     })
 }

@@ -49,6 +49,7 @@ pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
             nice: None,
             limits: BTreeMap::new(),
             mount: None,
+            queue_timeout: None,
         },
         listen: vec![listener(app, 0)],
         sizing,
