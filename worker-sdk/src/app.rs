@@ -1,5 +1,6 @@
 //! An app under construction, and the two ways to bring it to life: serving, and testing.
 
+use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use scgi_protocol::birth::EXIT_NEVER_AGAIN;
 use scgi_protocol::page::Page;
 
 use crate::birth::{self, BirthError, DEFAULT_ADDRESS};
+use crate::cgi::Manner;
 use crate::drain::Drain;
 use crate::gate::Line;
 use crate::limits::Limits;
@@ -16,7 +18,7 @@ use crate::log;
 use crate::pulse::Pulse;
 use crate::request::Request;
 use crate::response::IntoResponse;
-use crate::route::{Handler, RouteError, Routes};
+use crate::route::{Handler, RouteError, Routes, Writes};
 use crate::serve::{Post, serve};
 use crate::service::{Service, Terms};
 use crate::testing::TestApp;
@@ -88,7 +90,7 @@ enum RunError {
     #[error("cannot begin to serve")]
     Birth(#[source] BirthError),
     #[error("cannot begin to serve")]
-    Start(#[source] std::io::Error),
+    Start(#[source] io::Error),
 }
 
 impl App {
@@ -204,6 +206,52 @@ impl<S: Send + Sync + 'static> App<S> {
         self
     }
 
+    /// Answers at `path`, whatever the method, as a CGI program does: what the handler writes is a
+    /// head (`Content-Type: text/plain`, perhaps a `Status`), an empty line and a body.
+    ///
+    /// The head is checked and written anew, with its status first and in one piece; a handler that
+    /// fails before it is whole is a 500. The request is standard input, and ends where its body
+    /// does. [`Request::environment`] is what a program finds in its environment, and
+    /// [`Request::export`] gives it to one that is started.
+    ///
+    /// ```
+    /// use scgi_worker::App;
+    ///
+    /// let app = App::new().cgi("/{*path}", |request, out| {
+    ///     let length = std::io::copy(request, &mut std::io::sink())?;
+    ///     write!(out, "Content-Type: text/plain\n\n{length} bytes for {}\n", request.path())
+    /// });
+    ///
+    /// let seen = app.test().post("/a", "body").send();
+    /// assert_eq!((seen.status(), seen.text()), (200, "4 bytes for /a\n"));
+    /// ```
+    #[must_use]
+    pub fn cgi(
+        self,
+        path: &str,
+        handler: impl Fn(&mut Request<'_, S>, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.writing(Manner::Cgi, path, Box::new(handler))
+    }
+
+    /// Answers at `path`, whatever the method, byte for byte with what the handler writes: a CGI
+    /// response, or whatever the front end understands. Nothing of it is checked or added.
+    ///
+    /// The request is its variables and the body; nothing follows that on an SCGI connection.
+    #[must_use]
+    pub fn raw(
+        self,
+        path: &str,
+        handler: impl Fn(&mut Request<'_, S>, &mut dyn Write) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.writing(Manner::Raw, path, Box::new(handler))
+    }
+
+    fn writing(mut self, manner: Manner, path: &str, handler: Writes<S>) -> Self {
+        self.routes.add(None, path, Handler::Writes(manner, handler));
+        self
+    }
+
     /// Sets how much and how long the app puts up with.
     #[must_use]
     pub fn limits(self, limits: Limits) -> Self {
@@ -296,7 +344,7 @@ impl<S: Send + Sync + 'static> App<S> {
 fn forget<S, R: IntoResponse>(
     handler: impl Fn(&mut Request<'_, S>) -> R + Send + Sync + 'static,
 ) -> Handler<S> {
-    Box::new(move |request| handler(request).into_response())
+    Handler::Answers(Box::new(move |request| handler(request).into_response()))
 }
 
 impl<S> std::fmt::Debug for App<S> {

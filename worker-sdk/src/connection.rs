@@ -21,6 +21,7 @@ use scgi_protocol::page::{Phase, now_ns};
 use scgi_protocol::scgi::{self, Head, HeadError};
 
 use crate::body::{self, Body, BodyEnd};
+use crate::cgi::Output;
 use crate::clues::Clues;
 use crate::intake::{Intake, Tail};
 use crate::leaving::{Leaving, Progress};
@@ -29,7 +30,7 @@ use crate::place::Place;
 use crate::reply::{self, Buffers, Fault, Outlet, may_block};
 use crate::request::Request;
 use crate::response::Response;
-use crate::service::Service;
+use crate::service::{Answer, Service};
 use crate::stamp;
 use crate::tally::Record;
 use crate::unsent::Unsent;
@@ -403,10 +404,18 @@ impl<'r, S> Exchange<'r, S> {
         outlet: &mut Outlet<'_>,
     ) -> Result<(), Fault> {
         self.record.phase(Phase::Handling);
-        let mut response = self.service.answer(request);
+        let answer = self.service.answer(request);
         if request.body.end() == BodyEnd::Gone {
             return Err(Fault::Client);
         }
+        let mut response = match answer {
+            Answer::Response(response) => response,
+            Answer::Writer(manner, write) => {
+                let mut output = Output::new(outlet, manner);
+                let written = write(request, &mut output);
+                return output.end(written);
+            }
+        };
         if let Some(reason) = response.failure.take() {
             return Err(Fault::Handler(reason));
         }

@@ -48,6 +48,7 @@
 mod app;
 mod birth;
 mod body;
+mod cgi;
 mod clues;
 mod connection;
 mod drain;

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use scgi_protocol::scgi::{self, NGINX_HEADER_BYTES, ResponseError, ResponseWriter};
+use scgi_protocol::scgi::{self, NGINX_HEADER_BYTES, ResponseError, ResponseHead, ResponseWriter};
 
 use crate::body::Body;
 use crate::limits::Limits;
@@ -279,7 +279,7 @@ impl<'r> Outlet<'r> {
     }
 
     /// Waits until nothing is kept.
-    fn wait_for_room(&mut self) -> Result<(), Fault> {
+    pub(crate) fn wait_for_room(&mut self) -> Result<(), Fault> {
         while !self.unsent.is_empty() {
             if !self.wire.wait(Doing::Giving, self.patience) {
                 return Err(self.is_broken(&io::ErrorKind::TimedOut.into()));
@@ -287,6 +287,48 @@ impl<'r> Outlet<'r> {
             self.give_unsent()?;
         }
         Ok(())
+    }
+
+    /// Takes a piece of what a handler writes: sent when some of them have come together.
+    pub(crate) fn hold(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        if self.buffers.held.len() + bytes.len() < STREAM_BYTES {
+            self.buffers.held.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.send(bytes)
+    }
+
+    /// Sends what has come together.
+    pub(crate) fn push_held(&mut self) -> Result<(), Fault> {
+        if self.buffers.head.is_empty() && self.buffers.held.is_empty() {
+            return Ok(());
+        }
+        self.send(&[])
+    }
+
+    /// Writes the head that a handler wrote into its buffer, anew.
+    pub(crate) fn begin_written(&mut self, head: &ResponseHead) -> Result<(), Fault> {
+        self.status = head.status();
+        let written = try_written(&mut self.buffers.head, head).map_err(Fault::Invalid)?;
+        if written > NGINX_HEADER_BYTES {
+            self.large_head = Some(written);
+        }
+        Ok(())
+    }
+
+    /// Says what the status is of a response that goes out as it was written.
+    pub(crate) fn set_status(&mut self, status: u16) {
+        self.status = status;
+    }
+
+    /// The request was a HEAD: its reply has no body.
+    pub(crate) fn is_head_only(&self) -> bool {
+        self.head_only
+    }
+
+    /// Why nothing more is sent, as an error of writing.
+    pub(crate) fn broken_kind(&self) -> io::ErrorKind {
+        self.broken.unwrap_or(io::ErrorKind::InvalidInput)
     }
 
     fn is_broken(&mut self, error: &io::Error) -> Fault {
@@ -376,6 +418,19 @@ impl Write for Stream<'_, '_> {
             self.outlet.broken.unwrap_or(io::ErrorKind::BrokenPipe).into()
         })
     }
+}
+
+/// Writes a head that somebody else composed: the status first, and nothing that is the front end's.
+fn try_written(output: &mut Vec<u8>, head: &ResponseHead) -> Result<usize, ResponseError> {
+    let mut writer = ResponseWriter::with_reason(output, head.status(), head.reason())?;
+    for (name, value) in head.headers() {
+        // How the body is parted on the way is for the front end to say.
+        if !["Transfer-Encoding", "Connection"].iter().any(|other| name.eq_ignore_ascii_case(other))
+        {
+            writer.header(name, value)?;
+        }
+    }
+    Ok(writer.finish())
 }
 
 fn pour(mut source: impl Read, to: &mut dyn Write) -> io::Result<()> {

@@ -4,12 +4,23 @@
 //! `{name}` and `{*rest}`.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 
+use crate::cgi::Manner;
 use crate::request::Request;
 use crate::response::Response;
 
 /// A handler whose type has been forgotten.
-pub(crate) type Handler<S> = Box<dyn Fn(&mut Request<'_, S>) -> Response + Send + Sync>;
+pub(crate) enum Handler<S> {
+    /// Answers with a response.
+    Answers(Answers<S>),
+    /// Writes its response itself.
+    Writes(Manner, Writes<S>),
+}
+
+pub(crate) type Answers<S> = Box<dyn Fn(&mut Request<'_, S>) -> Response + Send + Sync>;
+pub(crate) type Writes<S> =
+    Box<dyn Fn(&mut Request<'_, S>, &mut dyn Write) -> io::Result<()> + Send + Sync>;
 
 /// The routes of an app.
 pub(crate) struct Routes<S> {
@@ -176,7 +187,7 @@ mod tests {
         for (method, path) in wanted {
             let name = format!("{} {path}", method.unwrap_or("*"));
             let answer = Box::new(move |_: &mut Request<'_>| Response::text(name.clone()));
-            routes.add(*method, path, answer);
+            routes.add(*method, path, Handler::Answers(answer));
         }
         routes
     }

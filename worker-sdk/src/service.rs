@@ -7,12 +7,13 @@ use std::sync::Arc;
 use scgi_protocol::page::Page;
 use scgi_protocol::scgi;
 
+use crate::cgi::Manner;
 use crate::environ::environ;
 use crate::limits::Limits;
 use crate::reply;
 use crate::request::Request;
 use crate::response::Response;
-use crate::route::{Found, Routes};
+use crate::route::{Found, Handler, Routes, Writes};
 use crate::tally::Tally;
 
 /// A sealed app at work.
@@ -39,17 +40,29 @@ impl Terms {
 
 impl<S> Service<S> {
     /// Answers one request: by its handler, or as HTTP wants it where there is none.
-    pub(crate) fn answer<'r>(&'r self, request: &mut Request<'r, S>) -> Response {
+    pub(crate) fn answer<'r>(&'r self, request: &mut Request<'r, S>) -> Answer<'r, S> {
         if self.routes.is_empty() {
-            return environ(request);
+            return Answer::Response(environ(request));
         }
         match self.routes.find(request.method, &request.place.path) {
             Found::Handler(handler, params) => {
                 request.params = params;
-                handler(request)
+                match handler {
+                    Handler::Answers(answer) => Answer::Response(answer(request)),
+                    Handler::Writes(manner, write) => Answer::Writer(*manner, write),
+                }
             }
-            Found::Nothing => reply::plain(404),
-            Found::OtherMethods(allow) => reply::plain(405).header("Allow", allow),
+            Found::Nothing => Answer::Response(reply::plain(404)),
+            Found::OtherMethods(allow) => {
+                Answer::Response(reply::plain(405).header("Allow", allow))
+            }
         }
     }
+}
+
+/// What a request is answered with.
+pub(crate) enum Answer<'r, S> {
+    Response(Response),
+    /// Somebody who writes it.
+    Writer(Manner, &'r Writes<S>),
 }

@@ -421,3 +421,91 @@ fn a_trace_is_handed_on_if_it_is_valid() {
     assert_eq!(valid.text(), "4bf92f3577b34da6a3ce929d0e0e4736");
     assert_eq!(invalid.status(), 404);
 }
+
+#[test]
+fn what_a_cgi_handler_writes_is_checked_and_written_anew() {
+    let app = App::new()
+        .cgi("/late", |_, out| out.write_all(b"X-A: b\nStatus: 404 Nowhere\n\ngone"))
+        .cgi("/moved", |_, out| out.write_all(b"Location: /x\r\n\r\n"))
+        .cgi("/pieces", |_, out| {
+            for byte in b"Content-Type: text/plain\n\nbody" {
+                out.write_all(&[*byte])?;
+            }
+            out.flush()?;
+            out.write_all(b" and more")
+        })
+        .test();
+
+    let late = app.get("/late").send();
+    let moved = app.get("/moved").send();
+    let pieces = app.get("/pieces").send();
+
+    assert_eq!((late.status(), late.header("X-A"), late.text()), (404, Some("b"), "gone"));
+    assert_eq!((moved.status(), moved.header("Location")), (302, Some("/x")));
+    assert_eq!((pieces.status(), pieces.text()), (200, "body and more"));
+    assert_eq!(app.request("HEAD", "/pieces").send().text(), "");
+    assert_eq!(app.report().ends, [0, 2, 1, 1, 0]);
+}
+
+#[test]
+fn a_cgi_handler_that_writes_no_head_or_fails_before_is_a_500() {
+    let app = App::new()
+        .cgi("/nothing", |_, _| Ok(()))
+        .cgi("/text", |_, out| out.write_all(b"no head at all\n\n"))
+        .cgi("/half", |_, out| out.write_all(b"Status: 200 OK\n"))
+        .cgi("/error", |_, out| {
+            out.write_all(b"Status: 200 OK\n")?;
+            Err(io::Error::other("broken"))
+        })
+        .cgi("/ignores", |_, out| {
+            let _ = out.write_all(b"Status: x\n\n");
+            Ok(())
+        })
+        .test();
+
+    for path in ["/nothing", "/text", "/half", "/error", "/ignores"] {
+        assert_eq!(app.get(path).send().status(), 500, "{path}");
+    }
+}
+
+#[test]
+fn a_raw_handler_writes_what_it_likes_and_its_status_is_counted() {
+    let app = App::new()
+        .raw("/", |request, out| {
+            let mut body = String::new();
+            request.read_to_string(&mut body)?;
+            write!(out, "Status: 299 Mine\r\nX-Sent: {body}\r\n\r\n{}", request.vars().len())
+        })
+        .test();
+
+    let seen = app.post("/", "this").send();
+
+    assert_eq!((seen.status(), seen.header("X-Sent")), (299, Some("this")));
+    assert_eq!(app.report().ends, [0, 1, 0, 0, 0]);
+}
+
+#[test]
+fn a_program_finds_the_request_in_its_environment_and_nothing_of_the_worker() {
+    let app = App::new()
+        .cgi("/{*rest}", |request, out| {
+            let mut command = std::process::Command::new("env");
+            let told = request.export(&mut command).output()?;
+            out.write_all(b"Content-Type: text/plain\n\n")?;
+            out.write_all(&told.stdout)
+        })
+        .test();
+
+    let seen = app.get("/a%20b?q=1").header("Proxy", "http://evil/").header("X-A", "b").send();
+
+    let lines: Vec<&str> = seen.text().lines().collect();
+    for line in ["GATEWAY_INTERFACE=CGI/1.1", "PATH_INFO=/a b", "SCRIPT_NAME=", "QUERY_STRING=q=1"]
+    {
+        assert!(lines.contains(&line), "{line} in {lines:?}");
+    }
+    assert!(lines.contains(&"HTTP_X_A=b"), "{lines:?}");
+    let hidden = ["HTTP_PROXY=", "CARGO", "HOME="];
+    assert!(
+        !lines.iter().any(|line| hidden.iter().any(|name| line.starts_with(name))),
+        "{lines:?}"
+    );
+}
