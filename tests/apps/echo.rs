@@ -7,7 +7,7 @@ use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use scgi_worker::{App, BodyError, Exit, Limits, Request, Response, environ};
+use scgi_worker::{App, BodyError, Exit, Limits, Policy, Request, Response, environ};
 
 /// Longest body that is sent back.
 const ECHO_MAX_BYTES: usize = 16 << 20;
@@ -28,6 +28,8 @@ fn main() -> Exit {
         .get("/who", who)
         .get("/panic", |_| -> String { panic!("asked to panic") })
         .get("/say", say)
+        .get("/big", big)
+        .get("/abandoned", abandoned)
         .get("/query", |request| format!("{}\n", request.query()))
         .get("/variables", environ)
         .limits(limits())
@@ -38,7 +40,10 @@ fn main() -> Exit {
 fn limits() -> Limits {
     let usual = Limits::default();
     let head_ms = std::env::var("HEAD_TIMEOUT_MS").ok().and_then(|text| text.parse().ok());
-    Limits { head_timeout: head_ms.map_or(usual.head_timeout, Duration::from_millis), ..usual }
+    let head_timeout = head_ms.map_or(usual.head_timeout, Duration::from_millis);
+    let is_strict = std::env::var_os("STRICT").is_some();
+    let policy = if is_strict { Policy::Strict } else { usual.policy };
+    Limits { head_timeout, policy, ..usual }
 }
 
 /// How it says it is: the status that the environment names, 200 if none.
@@ -49,6 +54,19 @@ fn up() -> u16 {
 /// The body, as it came.
 fn echo(request: &mut Request<'_>) -> Result<Vec<u8>, BodyError> {
     request.body_to_vec(ECHO_MAX_BYTES)
+}
+
+/// As many bytes as the query says.
+fn big(request: &mut Request<'_>) -> Result<Vec<u8>, std::num::ParseIntError> {
+    request.query().parse().map(|bytes| vec![b'x'; bytes])
+}
+
+/// Works until nobody waits for it any more, and then says that it is broken.
+fn abandoned(request: &mut Request<'_>) -> Result<String, &'static str> {
+    while !request.client_gone() {
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    Err("this is in nobody's log")
 }
 
 /// How long the body is, without holding it.
