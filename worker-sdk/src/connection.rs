@@ -360,8 +360,9 @@ impl<'r, S> Exchange<'r, S> {
                 self.record.repeats();
             }
         }
+        let stamp = clues.request_start?;
         let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let waited = stamp::waited(clues.request_start?, now)?;
+        let waited = stamp::waited(stamp, now)?;
         let waited = waited.saturating_sub(slow.unwrap_or_default());
         self.record.waited(waited);
         Some(waited)
