@@ -1,3 +1,5 @@
+//! Requests through the whole way, over a pair of sockets.
+
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
