@@ -78,8 +78,11 @@ mod tests {
 
     /// For every key of an app another value and what it takes to get there. A key of the
     /// schema that is missing here fails the test below.
-    const KEYS: [(&str, &str, Change); 20] = [
+    const KEYS: [(&str, &str, Change); 23] = [
         ("run", "run: [/bin/false]", Change::Roll),
+        ("kind", "kind: cgi", Change::Roll),
+        ("cgi", "kind: cgi, cgi: {timeout: 1s}", Change::Roll),
+        ("inetd", "kind: inetd, inetd: {timeout: 1s}", Change::Roll),
         ("directory", "directory: /", Change::Roll),
         ("env", "env: {A: b}", Change::Roll),
         ("env_file", "env_file: /etc/os-release", Change::Roll),

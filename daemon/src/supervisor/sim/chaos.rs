@@ -11,7 +11,7 @@ use super::process::Nature;
 use super::rng::Rng;
 use super::world::{Happening, World};
 use crate::spec::{
-    AppSpec, Health, Launch, ListenAt, ListenSpec, Ownership, Ready, Restart, Roll, Sizing,
+    AppSpec, Health, Kind, Launch, ListenAt, ListenSpec, Ownership, Ready, Restart, Roll, Sizing,
     StopSignal, Surge, Timing,
 };
 use crate::supervisor::{AppOrder, Event, Exit, Load, Pid};
@@ -37,6 +37,7 @@ pub(super) fn listener(app: &str, number: u16) -> ListenSpec {
 pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
     AppSpec {
         name: name(app),
+        kind: Kind::Worker,
         launch: Launch {
             program: PathBuf::from("/srv/app"),
             arguments: vec![app.to_owned(), version.to_owned()],
