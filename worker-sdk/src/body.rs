@@ -8,6 +8,7 @@
 //! Never reads past `CONTENT_LENGTH`, and never takes the end of input for the end of the body.
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use scgi_protocol::page::Phase;
@@ -86,6 +87,18 @@ impl<'r> Body<'r> {
     /// Bytes not read yet.
     pub fn remaining(&self) -> u64 {
         self.early.len() as u64 + self.coming.remaining()
+    }
+
+    /// Bytes that have come already: reading so many does not wait.
+    pub fn at_hand(&self) -> usize {
+        self.early.len()
+    }
+
+    /// The connection that the rest comes by, for who waits for more than one thing at a time:
+    /// readable once reading does not wait, and hung up once the client has gone. To be waited for
+    /// only, neither read nor written. `None` in tests, where nothing is waited for.
+    pub fn connection(&self) -> Option<BorrowedFd<'r>> {
+        self.wire.descriptor()
     }
 
     /// Reads the rest into memory.

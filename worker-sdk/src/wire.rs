@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -44,6 +44,11 @@ pub(crate) trait Wire {
     /// `TimedOut` after `patience`, or what the connection broke with; how much was sent before
     /// is unknown.
     fn send(&self, parts: &[&[u8]], patience: Duration) -> io::Result<()>;
+
+    /// The connection, to be waited for beside others; `None` if there is nothing to wait for.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 
     /// Tells the peer that nothing more will be sent.
     fn finish(&self);
@@ -163,6 +168,10 @@ impl Wire for Socket {
             }
         }
         Ok(())
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
     }
 
     fn finish(&self) {
