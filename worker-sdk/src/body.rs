@@ -101,6 +101,15 @@ impl<'r> Body<'r> {
         self.wire.descriptor()
     }
 
+    /// Looks whether the client has gone away. A handler that ends for it is not to blame, whatever it
+    /// ends with.
+    pub fn is_gone(&mut self) -> bool {
+        if self.end != BodyEnd::Gone && self.wire.is_gone() {
+            self.end = BodyEnd::Gone;
+        }
+        self.end == BodyEnd::Gone
+    }
+
     /// Reads the rest into memory.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags};
@@ -48,6 +49,15 @@ pub(crate) trait Wire {
     /// The connection, to be waited for beside others; `None` if there is nothing to wait for.
     fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    /// Whether the peer has closed the connection, as far as can be seen without waiting.
+    fn is_gone(&self) -> bool {
+        let Some(connection) = self.descriptor() else { return false };
+        let mut polled = [PollFd::from_borrowed_fd(connection, PollFlags::RDHUP)];
+        let looked = poll(&mut polled, Some(&Timespec::default())).is_ok();
+        let hung_up = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        looked && polled[0].revents().intersects(hung_up)
     }
 
     /// Tells the peer that nothing more will be sent.
