@@ -15,6 +15,7 @@ mod demo;
 mod deploys;
 mod fronts;
 mod garbage;
+mod kinds;
 mod launch;
 mod logs;
 mod metrics;

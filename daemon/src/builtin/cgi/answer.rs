@@ -23,6 +23,10 @@ const HEAD_MAX_BYTES: usize = 64 << 10;
 /// What a program may have written when its answer begins to be sent, in bytes.
 const COLLECTED_BYTES: usize = 64 << 10;
 
+/// The same while the client is still sending, in bytes: some read nothing before they have sent
+/// everything, Apache among them.
+const HELD_BYTES: usize = 8 << 20;
+
 /// Headers that speak of the program's own end of the line, or are written by others.
 const WITHHELD: [&str; 7] = [
     "Connection",
@@ -69,8 +73,13 @@ pub(super) fn of(mut run: Run, head_only: bool, body: &mut Body<'_>) -> Result<R
         return Err(Failure::EmptyHead);
     }
     let mut begun = Begun::of(head, body_begun)?;
-    while step != Step::Over && (head_only || begun.body.len() < COLLECTED_BYTES) {
-        let wait = if head_only { Wait::Yes } else { Wait::No };
+    loop {
+        let is_fed = head_only || run.is_fed_from(body);
+        let most = if is_fed { HELD_BYTES } else { COLLECTED_BYTES };
+        if step == Step::Over || begun.body.len() >= most {
+            break;
+        }
+        let wait = if is_fed { Wait::Yes } else { Wait::No };
         step = run.step(Some(body), &mut begun.body, wait)?;
         if head_only {
             begun.body.clear();

@@ -125,6 +125,11 @@ impl Run {
         }
     }
 
+    /// Whether the program still takes what the client has yet to send.
+    pub(super) fn is_fed_from(&self, body: &Body<'_>) -> bool {
+        self.stdin.is_some() && body.remaining() > 0
+    }
+
     /// Ends the program; an error if it died. One that was only slow to leave did not.
     pub(super) fn end(self) -> Result<Option<ExitStatus>, Failure> {
         let by_itself = self.has_ended;
