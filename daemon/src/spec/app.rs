@@ -58,7 +58,7 @@ impl AppSpec {
     /// What it takes to get from this spec to `next`.
     pub fn change_to(&self, next: &Self) -> Change {
         let needs = |Difference { means, .. }: &Difference| match means {
-            Means::Roll | Means::Rebind => Change::Roll,
+            Means::Roll | Means::Replace | Means::Rebind => Change::Roll,
             Means::Resize | Means::Retune => Change::Retune,
         };
         self.differences(next).iter().map(needs).max().unwrap_or(Change::None)

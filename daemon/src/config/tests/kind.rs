@@ -114,3 +114,19 @@ apps:
 
     insta::assert_snapshot!(refused(text));
 }
+
+#[test]
+fn the_examples_of_the_document_are_sites() {
+    let document = include_str!("../../../KINDS.md");
+    let examples: Vec<&str> = document
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap_or_default())
+        .collect();
+
+    assert_eq!(examples.len(), 3);
+    for text in examples {
+        // What its programs lack on this machine of paper is no fault of the text.
+        assert!(read(&Paper::new(), text).is_ok(), "{text}");
+    }
+}
