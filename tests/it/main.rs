@@ -16,6 +16,7 @@ mod deploys;
 mod fronts;
 mod garbage;
 mod input;
+mod kinds;
 mod launch;
 mod logs;
 mod metrics;

@@ -8,6 +8,7 @@
 //! Never reads past `CONTENT_LENGTH`, and never takes the end of input for the end of the body.
 
 use std::io::{self, Read};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use scgi_protocol::page::Phase;
@@ -112,7 +113,28 @@ impl<'r> Body<'r> {
 
     /// Bytes not read yet.
     pub fn remaining(&self) -> u64 {
-        (self.early.len() + self.own.len() - self.read) as u64 + self.coming.remaining()
+        self.at_hand() as u64 + self.coming.remaining()
+    }
+
+    /// Bytes that have come already: reading so many does not wait.
+    pub fn at_hand(&self) -> usize {
+        self.early.len() + self.own.len() - self.read
+    }
+
+    /// The connection that the rest comes by, for who waits for more than one thing at a time:
+    /// readable once reading does not wait, and hung up once the client has gone. To be waited for
+    /// only, neither read nor written. `None` in tests, where nothing is waited for.
+    pub fn connection(&self) -> Option<BorrowedFd<'r>> {
+        self.wire.descriptor()
+    }
+
+    /// Looks whether the client has gone away. A handler that ends for it is not to blame, whatever it
+    /// ends with.
+    pub fn is_gone(&mut self) -> bool {
+        if self.end != BodyEnd::Gone && self.wire.is_gone() {
+            self.end = BodyEnd::Gone;
+        }
+        self.end == BodyEnd::Gone
     }
 
     /// Reads the rest into memory.
@@ -156,14 +178,6 @@ impl<'r> Body<'r> {
             0 => None,
             remaining => Some(remaining),
         }
-    }
-
-    /// Looks whether the client has gone away.
-    pub(crate) fn is_gone(&mut self) -> bool {
-        if self.end != BodyEnd::Gone && self.wire.is_gone() {
-            self.end = BodyEnd::Gone;
-        }
-        self.end == BodyEnd::Gone
     }
 
     /// Reads what nobody asked for, within bounds, and throws it away: the rest of the body, and

@@ -65,7 +65,8 @@ pub(crate) struct Gate<'a> {
     listeners: &'a [Listener],
     drain: &'a Drain,
     pulse: &'a Pulse,
-    shield: &'a Shield,
+    /// `None` where nobody is ever parked.
+    shield: Option<&'a Shield>,
     epoll: Epoll,
     line: Line,
     /// The last was a connection: a parked request comes first this time.
@@ -100,7 +101,7 @@ impl<'a> Gate<'a> {
     /// # Errors
     ///
     /// If the kernel has no descriptor or no memory left.
-    pub(crate) fn open(post: &'a Post, shield: &'a Shield) -> io::Result<Self> {
+    pub(crate) fn open(post: &'a Post, shield: Option<&'a Shield>) -> io::Result<Self> {
         let Post { listeners, drain, pulse, line, .. } = post;
         Ok(Self {
             listeners,
@@ -131,9 +132,9 @@ impl<'a> Gate<'a> {
             if self.drain.is_asked() {
                 return self.one_of_the_last().map(Arrival::Connection);
             }
-            if self.shield.has_ready()
+            if let Some(shield) = self.shield.filter(|shield| shield.has_ready())
                 && std::mem::take(&mut self.owes_parked)
-                && let Some(ready) = self.shield.take()
+                && let Some(ready) = shield.take()
             {
                 return Some(Arrival::Request(ready));
             }
@@ -224,7 +225,12 @@ impl<'a> Gate<'a> {
 }
 
 /// A place before the listeners.
-fn stand(line: Line, listeners: &[Listener], drain: &Drain, shield: &Shield) -> io::Result<Epoll> {
+fn stand(
+    line: Line,
+    listeners: &[Listener],
+    drain: &Drain,
+    shield: Option<&Shield>,
+) -> io::Result<Epoll> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let flags = match line {
         Line::Shared => EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE,
@@ -233,8 +239,10 @@ fn stand(line: Line, listeners: &[Listener], drain: &Drain, shield: &Shield) -> 
     for (at, listener) in (0..).zip(listeners) {
         epoll.add(listener, EpollEvent::new(flags, at))?;
     }
-    let one_of_us = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
-    epoll.add(shield, EpollEvent::new(one_of_us, READY))?;
+    if let Some(shield) = shield {
+        let one_of_us = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        epoll.add(shield, EpollEvent::new(one_of_us, READY))?;
+    }
     epoll.add(drain, EpollEvent::new(EpollFlags::EPOLLIN, DRAIN))?;
     Ok(epoll)
 }
@@ -293,16 +301,13 @@ fn epoll_timeout(longest: Duration) -> EpollTimeout {
 #[cfg(test)]
 mod tests {
     use std::os::unix::net::UnixStream;
-    use std::sync::{Arc, mpsc};
+    use std::sync::mpsc;
     use std::thread;
 
     use nix::unistd::gettid;
     use scgi_protocol::address::Address;
-    use scgi_protocol::page::Page;
 
     use super::*;
-    use crate::limits::Limits;
-    use crate::service::Terms;
 
     /// How many of the looks for `requests` connections were in vain, and how many were not, if
     /// the queue is always full or always empty.
@@ -328,10 +333,8 @@ mod tests {
         let address = Address::Unix(folder.path().join("app.sock"));
         let listeners = [Listener::bind(&address).unwrap()];
         let drain = Drain::of_worker().unwrap();
-        let terms = Terms::new(Limits::default(), Page::create().unwrap().0);
-        let shield = Shield::new(Arc::new(terms)).unwrap();
-        let sleeper = stand(Line::Shared, &listeners, &drain, &shield).unwrap();
-        let other = stand(line, &listeners, &drain, &shield).unwrap();
+        let sleeper = stand(Line::Shared, &listeners, &drain, None).unwrap();
+        let other = stand(line, &listeners, &drain, None).unwrap();
         let look = |place: &Epoll, for_how_long: EpollTimeout| {
             place.wait(&mut [EpollEvent::empty(); 8], for_how_long).unwrap()
         };

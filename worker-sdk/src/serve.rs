@@ -38,7 +38,7 @@ pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post) -> io::Result<()
     let shield = Arc::new(Shield::new(Arc::clone(&service.terms))?);
     let shift = Shift { service, post, shield: &shield };
     let gates = (0..post.threads.get())
-        .map(|_| Gate::open(post, &shield))
+        .map(|_| Gate::open(post, Some(&shield)))
         .collect::<io::Result<Vec<_>>>()?;
     thread::scope(|scope| -> io::Result<()> {
         let mut seats = (0..).zip(gates);

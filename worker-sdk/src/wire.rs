@@ -59,6 +59,11 @@ pub(crate) trait Wire {
     /// his that nobody has received are no hindrance.
     fn is_gone(&self) -> bool;
 
+    /// The connection, to be waited for beside others; `None` if there is nothing to wait for.
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
     /// Tells the peer that nothing more will be sent.
     fn finish(&self);
 
@@ -198,6 +203,10 @@ impl Wire for Socket {
     fn is_gone(&self) -> bool {
         let gone = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
         self.poll(PollFlags::RDHUP, Duration::ZERO).intersects(gone)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.fd.as_fd())
     }
 
     fn finish(&self) {

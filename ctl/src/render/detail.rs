@@ -9,11 +9,14 @@ use super::{Tone, View, app, line, text, trouble};
 
 /// All that is known of an app.
 pub(crate) fn detail(detail: &AppDetail, view: &View) -> String {
-    let AppDetail { app, run, settings, workers_now, events, log } = detail;
+    let AppDetail { app, kind, unseen, run, settings, workers_now, events, log } = detail;
     let mut told = view.paint(Tone::Title, app.name.as_str());
     told.push('\n');
     told += &fields(&about(app, run, view));
     told += &troubles(app, view);
+    let title = format!("Not seen of kind {}", kind.as_str());
+    told +=
+        &section(&title, unseen.iter().map(|what| indented(&text::one_line(what))).collect(), view);
     told += &section("Workers", workers(workers_now, view), view);
     // Where it listens stands at the top, and here only if the configuration says it otherwise.
     let listen = app.listen.join(", ");

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use scgi_protocol::control::{
-    App, AppDetail, AppState, CurrentRequest, DaemonInfo, Event, Level, LogLine, Operation,
-    OperationState, Seats, Status, Stream, Timestamp, Trouble, Verb, Wish, Worker, WorkerState,
+    App, AppDetail, AppKind, AppState, CurrentRequest, DaemonInfo, Event, Level, LogLine,
+    Operation, OperationState, Seats, Status, Stream, Timestamp, Trouble, Verb, Wish, Worker,
+    WorkerState,
 };
 use scgi_protocol::name::{Generation, OperationId, Seat, WorkerId};
 
@@ -174,6 +175,8 @@ pub(crate) fn detail(app: App) -> AppDetail {
         for_ms: 1534,
     };
     AppDetail {
+        kind: AppKind::Worker,
+        unseen: Vec::new(),
         run: vec!["/srv/shop/bin/shop".into(), "--verbose".into()],
         settings: vec![("workers".into(), "4".into()), ("stop_timeout".into(), "30s".into())],
         workers_now: vec![

@@ -3,11 +3,14 @@
 //! They run as any app does, launched by the daemon with the same birth and the same page. Only
 //! here may the daemon's crate use the worker SDK; nothing here may use the daemon.
 
+mod cgi;
 mod environ;
 mod form;
 mod gateway;
 mod guestbook;
 mod html;
+mod inetd;
+mod offspring;
 mod relief;
 
 use std::error::Error;
@@ -16,7 +19,7 @@ use std::process::{ExitCode, Termination};
 use scgi_worker::Exit;
 
 /// The names of all of them.
-pub const NAMES: [&str; 4] = ["relief", "gateway", "environ", "guestbook"];
+pub const NAMES: [&str; 6] = ["relief", "cgi", "inetd", "gateway", "environ", "guestbook"];
 
 /// A built-in worker; it gets its own arguments, and returns when it has left.
 pub type Worker = fn(&[String]) -> Result<ExitCode, Box<dyn Error>>;
@@ -25,6 +28,8 @@ pub type Worker = fn(&[String]) -> Result<ExitCode, Box<dyn Error>>;
 pub fn find(name: &str) -> Option<Worker> {
     match name {
         "relief" => Some(relief::main),
+        "cgi" => Some(cgi::main),
+        "inetd" => Some(inetd::main),
         "gateway" => Some(gateway::main),
         "environ" => Some(environ::main),
         "guestbook" => Some(guestbook::main),

@@ -93,7 +93,6 @@ const NOT_HERE: &[&str] = &[
     "chroot",
     "harakiri",
     "health",
-    "kind",
     "log",
     "logs",
     "logfile",

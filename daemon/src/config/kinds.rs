@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use scgi_protocol::control::AppKind;
 use scgi_protocol::name::{AppName, NameError};
 use schemars::{JsonSchema, json_schema};
 
@@ -70,6 +71,25 @@ impl Read for Listen {
     }
 }
 
+/// What kind of program an app is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KindName(pub(super) AppKind);
+
+impl Read for KindName {
+    fn read(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let text = match &node.value {
+            Value::Scalar { text, .. } => text.as_str(),
+            Value::Null | Value::List(_) | Value::Map(_) => "",
+        };
+        let known = AppKind::ALL.into_iter().find(|kind| kind.as_str() == text);
+        if known.is_none() {
+            let finding = unwanted(node, "`worker`, `cgi`, `inetd` or `standalone`");
+            findings.push(finding.perhaps(slips::kind(text)));
+        }
+        known.map(Self)
+    }
+}
+
 /// How many workers.
 #[derive(Clone, Debug)]
 pub(super) enum Workers {
@@ -103,6 +123,8 @@ pub(super) enum Ready {
     Notify,
     /// When it has lived this long.
     After(Span<0, HOUR>),
+    /// When its own socket takes a connection.
+    Connect,
 }
 
 impl Read for Ready {
@@ -115,6 +137,7 @@ impl Read for Ready {
                 ReadyAfter::read(node, findings)?.after.map(|after| Self::After(after.value))
             }
             Value::Scalar { text, form: Form::Text } if text == "notify" => Some(Self::Notify),
+            Value::Scalar { text, form: Form::Text } if text == "connect" => Some(Self::Connect),
             Value::Scalar { text, .. } => {
                 let finding = unwanted(node, "`notify` or `{after: 1s}`");
                 findings.push(finding.perhaps(slips::ready(text)));
@@ -273,12 +296,15 @@ described! { Listen, generator => {
     let one = any_of(&[generator.subschema_for::<Text>(), generator.subschema_for::<ListenAt>()]);
     any_of(&[some_of(&one), one])
 } }
+described! { KindName, _generator => json_schema!({
+    "enum": AppKind::ALL.map(AppKind::as_str)
+}) }
 described! { Workers, generator => any_of(&[
     generator.subschema_for::<Whole<1, 1024>>(),
     generator.subschema_for::<WorkerRange>(),
 ]) }
 described! { Ready, generator => any_of(&[
-    json_schema!({ "const": "notify" }),
+    json_schema!({ "enum": ["notify", "connect"] }),
     generator.subschema_for::<ReadyAfter>(),
 ]) }
 described! { Surge, generator => any_of(&[

@@ -7,11 +7,11 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
-use super::bound::Bound;
+use super::bound::{Bound, Cap};
 use super::command::{Program, Variables};
 use super::describe;
 use super::kinds::{
-    Apps, Defaults, Endpoint, Health, Listen, Metrics, OneOrMany, Ready, Surge, Workers,
+    Apps, Defaults, Endpoint, Health, KindName, Listen, Metrics, OneOrMany, Ready, Surge, Workers,
 };
 use super::problem::Findings;
 use super::read::{self, Keys, Read, Said, Shape, shape};
@@ -92,6 +92,14 @@ shape! {
         /// The program and its arguments; no shell reads them. A name without `/` is looked up
         /// on `PATH`; a relative path starts from this file's folder.
         run: Program,
+        /// What kind of program it is: `worker`, which accepts SCGI requests on the socket it is
+        /// handed; `cgi`, run once for each request, or a directory of such programs; `inetd`, run
+        /// once for each connection; `standalone`, which makes its own socket (default `worker`).
+        kind: KindName,
+        /// The limits of a request to an app of kind `cgi`.
+        cgi: CgiLimits,
+        /// The limits of a connection to an app of kind `inetd`.
+        inetd: InetdLimits,
         /// Where it runs, relative to this file (default `/`).
         directory: Text,
         /// Variables of its environment.
@@ -104,10 +112,11 @@ shape! {
         /// `PATH_INFO` come out right (default: none).
         mount: Text,
         /// Where it listens: `unix:/run/scgid/blog.sock`, `127.0.0.1:4000`, `[::1]:4000`,
-        /// `systemd:NAME`, a mapping of `address` and more, or a list of these.
+        /// `systemd:NAME`, a mapping of `address` and more, or a list of these. For kind
+        /// `standalone` the one address that the program makes itself, if it is to be known.
         listen: Listen,
         /// How many workers: a number, or `{min, max, spare, idle_timeout}` (default: one for
-        /// each core).
+        /// each core; for kind `standalone` one).
         workers: Workers,
         /// How many requests one worker may serve at once (default 1).
         concurrency: Whole<1, 1024>,
@@ -115,7 +124,9 @@ shape! {
         /// `X-Request-Start`; one that waited longer is answered 503 (default: for ever).
         queue_timeout: Span<1, HOUR>,
         /// When a worker counts as ready: `notify`, once it says READY=1 as sd_notify(3) does;
-        /// or `{after: 1s}`, once it has lived that long (default `notify`).
+        /// `{after: 1s}`, once it has lived that long; or `connect`, once its own socket takes a
+        /// connection, for kind `standalone` (default `notify`; for `standalone` `connect`, or
+        /// `{after: 1s}` if it does not say `listen`).
         ready: Ready,
         /// How long a worker may take to get ready before it is killed (default `30s`).
         start_timeout: Span<1, HOUR>,
@@ -158,6 +169,25 @@ shape! {
         /// How many connections may wait to be accepted (default 4096, and at most what
         /// `net.core.somaxconn` allows).
         backlog: Whole<1, 65535>,
+    }
+}
+
+shape! {
+    /// The limits of a request to a CGI program.
+    "`cgi`" CgiLimits {
+        /// How long a request may take, from the program's start to its last byte (default `60s`).
+        timeout: Span<1, DAY>,
+        /// The most a program may answer with, head included: a size, or `unlimited` (default
+        /// `1GiB`).
+        output: Cap<Size>,
+    }
+}
+
+shape! {
+    /// The limits of a connection to a program that is run for it.
+    "`inetd`" InetdLimits {
+        /// How long a connection may last (default `60s`).
+        timeout: Span<1, DAY>,
     }
 }
 

@@ -9,8 +9,9 @@ use std::time::Duration;
 use serde_yaml::{Mapping, Value};
 
 use crate::spec::{
-    AppSpec, ControlSpec, Health, Identity, Launch, Limit, ListenSpec, MetricsSpec, Ownership,
-    Ready, Resource, Restart, RevisionsSpec, Roll, Site, Sizing, Surge, Timing, Who,
+    AppSpec, Cgi, ControlSpec, Health, Identity, Inetd, Kind, Launch, Limit, ListenSpec,
+    MetricsSpec, Ownership, Ready, Resource, Restart, RevisionsSpec, Roll, Site, Sizing,
+    Standalone, Surge, Timing, Who,
 };
 
 /// The site as YAML: every key that has a value, defaults too.
@@ -42,36 +43,67 @@ pub(super) fn duration(span: Duration) -> String {
 }
 
 fn app(spec: &AppSpec) -> Value {
-    let AppSpec { name: _, launch, listen, sizing, concurrency, timing, restart, roll } = spec;
+    let AppSpec { name: _, kind, launch, listen, sizing, concurrency, timing, restart, roll } =
+        spec;
     let Timing { ready, start_timeout, stop_timeout, stop_signal } = timing;
+    let ready = match ready {
+        Ready::Notify => text("notify"),
+        Ready::After(span) => map([("after", text(&duration(*span)))]),
+        Ready::Connect => text("connect"),
+    };
+    let sockets = || Value::Sequence(listen.iter().map(socket).collect());
     let mut entries = program(launch);
+    entries.push(("kind", text(kind.name().as_str())));
+    match kind {
+        Kind::Worker => entries.extend([
+            ("listen", sockets()),
+            ("workers", workers(sizing)),
+            ("concurrency", number(*concurrency)),
+            ("ready", ready),
+        ]),
+        Kind::Cgi(limits) => entries.extend([
+            ("cgi", cgi(limits)),
+            ("listen", sockets()),
+            ("workers", workers(sizing)),
+            ("concurrency", number(*concurrency)),
+        ]),
+        Kind::Inetd(Inetd { timeout }) => entries.extend([
+            ("inetd", map([("timeout", text(&duration(*timeout)))])),
+            ("listen", sockets()),
+            ("workers", workers(sizing)),
+            ("concurrency", number(*concurrency)),
+        ]),
+        Kind::Standalone(Standalone { at }) => {
+            entries.extend(at.iter().map(|at| ("listen", text(at))));
+            entries.extend([("workers", number(sizing.max())), ("ready", ready)]);
+        }
+    }
     entries.extend([
-        ("listen", Value::Sequence(listen.iter().map(socket).collect())),
-        ("workers", workers(sizing)),
-        ("concurrency", number(*concurrency)),
-        (
-            "ready",
-            match ready {
-                Ready::Notify => text("notify"),
-                Ready::After(span) => map([("after", text(&duration(*span)))]),
-            },
-        ),
         ("start_timeout", text(&duration(*start_timeout))),
         ("stop_timeout", text(&duration(*stop_timeout))),
         ("stop_signal", text(stop_signal.as_str())),
         ("restart", restarts(restart)),
-        ("roll", rolls(roll)),
+        ("roll", rolls(roll, kind)),
     ]);
     map(entries)
 }
 
-fn rolls(roll: &Roll) -> Value {
+fn cgi(limits: &Cgi) -> Value {
+    let Cgi { serves: _, timeout, output } = limits;
+    let output = output.map_or_else(|| text("unlimited"), number);
+    map([("timeout", text(&duration(*timeout))), ("output", output)])
+}
+
+fn rolls(roll: &Roll, kind: &Kind) -> Value {
     let Roll { surge, soak, health } = roll;
     let surge = match surge {
         Surge::Count(count) => number(*count),
         Surge::Percent(share) => text(&format!("{share}%")),
     };
-    let mut entries = vec![("surge", surge), ("soak", text(&duration(*soak)))];
+    let mut entries = vec![("soak", text(&duration(*soak)))];
+    if !kind.is_alone() {
+        entries.insert(0, ("surge", surge));
+    }
     if let Some(Health { path, timeout }) = health {
         let request = map([("path", text(path)), ("timeout", text(&duration(*timeout)))]);
         entries.push(("health", request));

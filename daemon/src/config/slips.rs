@@ -4,6 +4,9 @@
 
 use std::net::IpAddr;
 
+use scgi_protocol::control::AppKind;
+
+use super::advice;
 use super::yaml::{Form, Node, Value};
 use crate::spec::StopSignal;
 
@@ -40,6 +43,21 @@ pub(super) fn ready(text: &str) -> Option<String> {
     }
     let notify = ["true", "yes", "ready=1"].contains(&&*text) || text.contains("notify");
     notify.then(|| "write `notify`".to_owned())
+}
+
+/// What kind of program an app is, in the words of other managers.
+pub(super) fn kind(text: &str) -> Option<String> {
+    let kind = match text.to_lowercase().as_str() {
+        "scgi" | "app" | "service" | "socket" => AppKind::Worker,
+        "fcgiwrap" | "cgi-bin" | "script" | "cgi-script" => AppKind::Cgi,
+        "xinetd" | "accept" | "connection" | "ucspi" | "stream" => AppKind::Inetd,
+        "daemon" | "external" | "server" | "simple" | "program" | "self" => AppKind::Standalone,
+        word => {
+            let near = advice::nearest(word, AppKind::ALL.map(AppKind::as_str))?;
+            return Some(format!("did you mean `{near}`?"));
+        }
+    };
+    Some(format!("write `{}`", kind.as_str()))
 }
 
 /// How many workers.

@@ -32,6 +32,7 @@ mod serve;
 mod settings;
 mod site;
 mod sse;
+mod unseen;
 mod view;
 
 use std::collections::BTreeMap;

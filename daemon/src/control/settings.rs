@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::spec::{
-    AppSpec, Health, Identity, Launch, Limit, ListenSpec, Ready, Restart, Roll, Sizing, Timing,
+    AppSpec, Cgi, Health, Identity, Inetd, Kind, Launch, Limit, ListenAt, Ready, Restart, Roll,
+    Sizing, Timing,
 };
 
 /// Settings as they are listed: `key` and value.
@@ -12,10 +13,13 @@ type Settings = Vec<(String, String)>;
 /// What an app's configuration says, defaults included; of its environment only the names.
 pub(super) fn of(spec: &AppSpec) -> Settings {
     // Destructured so that a new key must be given its words here.
-    let AppSpec { name: _, launch, listen, sizing, concurrency, timing, restart, roll } = spec;
+    let AppSpec { name: _, kind, launch, listen: _, sizing, concurrency, timing, restart, roll } =
+        spec;
     let mut settings = Settings::new();
     let mut put = |key: &str, value: String| settings.push((key.to_owned(), value));
-    put("listen", listen.iter().map(place).collect::<Vec<_>>().join(", "));
+    let places = spec.places();
+    put("listen", places.iter().map(ListenAt::to_string).collect::<Vec<_>>().join(", "));
+    put_kind(&mut put, kind);
     put_sizing(&mut put, sizing);
     put("concurrency", concurrency.to_string());
     put_launch(&mut put, launch);
@@ -35,8 +39,17 @@ pub(super) fn of(spec: &AppSpec) -> Settings {
     settings
 }
 
-fn place(listen: &ListenSpec) -> String {
-    listen.at.to_string()
+fn put_kind(put: &mut impl FnMut(&str, String), kind: &Kind) {
+    put("kind", kind.name().as_str().to_owned());
+    match kind {
+        Kind::Cgi(Cgi { serves: _, timeout, output }) => {
+            let bytes = |bytes: &u64| format!("{bytes} bytes");
+            put("cgi.timeout", span(*timeout));
+            put("cgi.output", output.as_ref().map_or_else(|| "unlimited".to_owned(), bytes));
+        }
+        Kind::Inetd(Inetd { timeout }) => put("inetd.timeout", span(*timeout)),
+        Kind::Worker | Kind::Standalone(_) => {}
+    }
 }
 
 fn put_sizing(put: &mut impl FnMut(&str, String), sizing: &Sizing) {
@@ -100,6 +113,7 @@ fn put_timing(put: &mut impl FnMut(&str, String), timing: &Timing) {
     match ready {
         Ready::Notify => put("ready", "notify".to_owned()),
         Ready::After(pause) => put("ready.after", span(*pause)),
+        Ready::Connect => put("ready", "connect".to_owned()),
     }
     put("start_timeout", span(*start_timeout));
     put("stop_timeout", span(*stop_timeout));

@@ -13,11 +13,11 @@ use scgi_protocol::control::{
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::Serving;
 
-use super::{ControlState, Room, SiteFacts, settings};
+use super::{ControlState, Room, SiteFacts, settings, unseen};
 use crate::journal::Start;
 use crate::scoreboard::{Living, worker_state};
 use crate::shell::clock::Clock;
-use crate::spec::{ListenAt, ListenSpec};
+use crate::spec::ListenAt;
 use crate::supervisor::{
     Failure, LifeView, OperationView, PoolView, Role, RollView, TroubleView, WorkerView,
 };
@@ -62,6 +62,8 @@ pub(super) fn detail(state: &ControlState, name: &AppName, pool: &PoolView) -> A
     let log = state.journal.lines(Start::Last(RECENT), name, RECENT).entries;
     AppDetail {
         app: app(state, name, pool, queue),
+        kind: spec.map(|spec| spec.kind.name()).unwrap_or_default(),
+        unseen: spec.map(|spec| unseen::of(&spec.kind)).unwrap_or_default(),
         run: spec.map(|spec| run(&spec.launch)).unwrap_or_default(),
         settings: spec.map(settings::of).unwrap_or_default(),
         workers_now: workers(state, name, pool, queue.unwrap_or(0)),
@@ -146,7 +148,12 @@ fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>
         requests: state.scoreboard.totals(name).ended,
         restarts: pool.restarts,
         since: state.clock.wall(pool.since),
-        listen: pool.spec.iter().flat_map(|spec| &spec.listen).map(|l| place(state, l)).collect(),
+        listen: pool
+            .spec
+            .iter()
+            .flat_map(|spec| spec.places())
+            .map(|at| place(state, &at))
+            .collect(),
         trouble: pool.trouble.as_ref().map(|trouble| told(state, trouble)),
         operation: pool.operation,
         roll: pool.roll.map(roll),
@@ -154,12 +161,12 @@ fn app(state: &ControlState, name: &AppName, pool: &PoolView, queue: Option<u32>
 }
 
 /// Where one of its sockets is to be found: of one that was handed over, where that is bound.
-fn place(state: &ControlState, listen: &ListenSpec) -> String {
-    let known = match &listen.at {
+fn place(state: &ControlState, at: &ListenAt) -> String {
+    let known = match at {
         ListenAt::Systemd(name) => state.handed_over.get(name),
         ListenAt::Address(address) => Some(address),
     };
-    known.map_or_else(|| listen.at.to_string(), Address::to_string)
+    known.map_or_else(|| at.to_string(), Address::to_string)
 }
 
 /// The worker answers requests of the app, in nobody's place.

@@ -15,7 +15,7 @@ use super::*;
 use crate::journal::Journal;
 use crate::scoreboard::Living;
 use crate::shell::backlog::Inode;
-use crate::spec::{AppSpec, Launch, Restart, Roll, Sizing, Timing};
+use crate::spec::{AppSpec, Kind, Launch, Restart, Roll, Sizing, Timing};
 use crate::supervisor::{About, Cause, LifeView, Moment, PoolView, Role, WorkerView};
 
 /// An invented site, and metrics of it.
@@ -49,6 +49,7 @@ fn launch() -> Launch {
 fn spec(name: &str, concurrency: u16) -> Arc<AppSpec> {
     Arc::new(AppSpec {
         name: app(name),
+        kind: Kind::Worker,
         launch: launch(),
         listen: Vec::new(),
         sizing: Sizing::fixed(4).unwrap(),

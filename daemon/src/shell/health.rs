@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::scoreboard::Scoreboard;
-use crate::spec::{AppSpec, Health, ListenAt};
+use crate::spec::{AppSpec, Health, Kind, ListenAt, Standalone};
 use crate::words::in_words;
 
 /// How many rounds of requests there are: 1, 2, 4 … at once, 63 in all.
@@ -60,7 +60,12 @@ impl Checkups {
     ) {
         let tell = self.tell.clone();
         let scoreboard = self.scoreboard.clone();
-        let address = app.listen.first().and_then(|at| address(&at.at, listener?));
+        let address = match &app.kind {
+            Kind::Standalone(Standalone { at }) => at.clone().map(reachable),
+            Kind::Worker | Kind::Cgi(_) | Kind::Inetd(_) => {
+                app.listen.first().and_then(|at| address(&at.at, listener?))
+            }
+        };
         let head = head(app, &health.path);
         tokio::spawn(async move {
             let ends = move || scoreboard.ends(worker);
@@ -96,7 +101,12 @@ fn address(at: &ListenAt, listener: BorrowedFd<'_>) -> Option<Address> {
             }
         }
     };
-    Some(match bound {
+    Some(reachable(bound))
+}
+
+/// Where this machine itself reaches who listens at an address.
+pub(super) fn reachable(bound: Address) -> Address {
+    match bound {
         Address::Tcp(mut at) if at.ip().is_unspecified() => {
             at.set_ip(match at.ip() {
                 IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
@@ -105,7 +115,7 @@ fn address(at: &ListenAt, listener: BorrowedFd<'_>) -> Option<Address> {
             Address::Tcp(at)
         }
         other => other,
-    })
+    }
 }
 
 /// The request, as a front end would send it.

@@ -23,6 +23,7 @@ mod fdstore;
 pub mod handle;
 mod health;
 mod heir;
+mod knock;
 mod ledger;
 mod listeners;
 mod news;
@@ -67,6 +68,7 @@ use clock::Clock;
 use fdstore::FdStore;
 use handle::Question;
 use health::Checkups;
+use knock::Knocks;
 pub use listeners::Listeners;
 use news::News;
 use notices::Notices;
@@ -199,6 +201,7 @@ impl Shell {
             born: BTreeMap::new(),
             programs: Programs::default(),
             checkups: Checkups::new(shared.scoreboard.clone()),
+            knocks: Knocks::new(),
             traffic: BTreeMap::new(),
             ended: ended_tell,
             exit: false,
@@ -271,6 +274,7 @@ impl Shell {
             Some(question) = self.questions.recv() => News::Question(question),
             Some(read) = self.read.recv() => News::Read(Box::new(read)),
             outcome = self.hands.checkups.next() => News::Probed(outcome),
+            worker = self.hands.knocks.next() => News::Opened(worker),
             Some((pid, worker)) = self.ended.recv() => News::Ended(pid, worker),
             Some(path) = self.becoming.recv() => News::Become(path),
             () = sleep(wait) => News::Deadline,

@@ -23,6 +23,7 @@ pub(super) enum News {
     Question(Question),
     Read(Box<Read>),
     Probed(Outcome),
+    Opened(WorkerId),
     Ended(Pid, WorkerId),
     Become(PathBuf),
     Deadline,
@@ -75,6 +76,10 @@ impl Shell {
                 Vec::new()
             }
             News::Probed((worker, outcome)) => vec![Event::Probed { worker, outcome }],
+            News::Opened(worker) => {
+                let pid = self.hands.pid_of(worker);
+                pid.map(|pid| Event::Ready { pid }).into_iter().collect()
+            }
             News::Ended(pid, worker) => self.ended(pid, worker, now),
             News::Deadline => vec![Event::Tick],
         }

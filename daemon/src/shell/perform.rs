@@ -15,11 +15,12 @@ use super::backlog::Queues;
 use super::books::Books;
 use super::clock::Clock;
 use super::health::Checkups;
+use super::knock::Knocks;
 use super::listeners::Listeners;
 use super::output::{Output, Pipes};
 use super::programs::Programs;
 use super::reap::{self, To};
-use super::spawn::{Shared, Status, Surroundings, spawn};
+use super::spawn::{Shared, Status, Surroundings, is_own_program, spawn};
 use super::state::record::ProcessRecord;
 use super::strays;
 use super::wake::{Wake, is_somebody_there};
@@ -51,6 +52,8 @@ pub(super) struct Hands {
     pub(super) programs: Programs,
     /// New workers that are asked whether they are healthy.
     pub(super) checkups: Checkups,
+    /// New workers that are waited for to take connections at their own sockets.
+    pub(super) knocks: Knocks,
     /// What was last seen of each app's traffic.
     pub(super) traffic: BTreeMap<AppName, Traffic>,
     /// Where the end of an adopted process is told.
@@ -122,6 +125,12 @@ impl Hands {
             Some(Kind::Adopted(survivor)) => survivor.signal(signal, to),
             None => {}
         }
+    }
+
+    /// The process of a worker, if it has one.
+    pub(super) fn pid_of(&self, worker: WorkerId) -> Option<Pid> {
+        let born = self.born.iter().find(|(_, process)| process.worker == worker);
+        born.map(|(pid, _)| *pid)
     }
 
     /// Looks at an app's pool.
@@ -204,8 +213,10 @@ impl Hands {
         };
         let listeners = self.listeners.of(&order.app);
         let program = match order.role {
-            Role::App => self.programs.of(app, order.generation, &order.app.launch.program),
-            Role::Relief => None,
+            Role::App if is_own_program(&order.app) => {
+                self.programs.of(app, order.generation, &order.app.launch.program)
+            }
+            Role::App | Role::Relief => None,
         };
         let book = self.books.of(app).expect("its worker has a leaf in it");
         let shared = Shared { listeners: &listeners, book, leaf: leaf.number, program };
@@ -235,6 +246,9 @@ impl Hands {
         self.collect(&about, born.pipes);
         let (pid, kind) = (born.pid, Kind::Child(born.status));
         self.born.insert(pid, Process { worker, kind, record: born.record });
+        if order.role == Role::App {
+            self.knocks.at_door_of(worker, &order.app);
+        }
         before.into_iter().chain([Event::Spawned { worker, pid }]).collect()
     }
 
@@ -248,6 +262,7 @@ impl Hands {
     }
 
     fn forget(&mut self, worker: WorkerId) {
+        self.knocks.forget(worker);
         if let Some((_, serving)) = self.scoreboard.retire(worker) {
             for request in serving {
                 let (method, uri) = (request.method, request.uri);

@@ -92,6 +92,7 @@ impl Shell {
             view.is_some_and(|view| view.state == AppState::Unprepared)
         };
         let mut problems = self.fixed(&loaded);
+        problems.extend(self.occupied(&loaded));
         if !loaded.unprepared.keys().all(was_unprepared) {
             problems.extend(loaded.unprepared.values().flatten().cloned());
         }
@@ -140,6 +141,26 @@ impl Shell {
             loaded.sources.problem(path, "a running daemon cannot change this", restart.clone())
         };
         changed.map(|(_, path)| tell(path)).collect()
+    }
+
+    /// Programs that could not make their sockets, because the daemon listens there.
+    fn occupied(&self, loaded: &Loaded) -> Vec<ConfigProblem> {
+        let places: BTreeMap<_, _> =
+            self.hands.listeners.places().map(|(app, at)| (at, app)).collect();
+        let alone = loaded.site.apps.values().filter(|spec| spec.kind.is_alone());
+        let wanted = alone.filter_map(|spec| {
+            let owner = spec.places().iter().find_map(|at| places.get(at).copied());
+            Some((&spec.name, owner?))
+        });
+        let told = |(app, owner): (&AppName, &AppName)| {
+            let message = format!("scgid itself listens there, for the workers of app `{owner}`");
+            let hint = format!(
+                "`scgictl stop {owner}` closes that socket; then apply, and `scgictl start {app}`"
+            );
+            let path = format!("apps.{app}.listen");
+            loaded.sources.problem(&path, message, Some(hint))
+        };
+        wanted.map(told).collect()
     }
 
     /// Remembers what came of a configuration once that is known.

@@ -5,15 +5,17 @@
 //! descriptors' numbers:
 //!
 //! ```text
-//! 0 first listener │ 1, 2 log pipes │ 3.. listeners │ book │ kept log ends
+//! 0 first listener, or nothing to read │ 1, 2 log pipes │ 3.. listeners │ book │ kept log ends
 //! then, for the launcher: the program's file │ order │ status
 //! ```
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
@@ -26,7 +28,7 @@ use super::adopt::identity;
 use super::output::Pipes;
 use super::state::record::{ProcessRecord, inode};
 use crate::launch::{self, LaunchOrder, OrderError, WORDS_MAX_BYTES};
-use crate::spec::{AppSpec, Launch, Limit, Resource};
+use crate::spec::{AppSpec, Cgi, Inetd, Kind, Launch, Limit, Resource, Serves};
 use crate::supervisor::{Pid, Role, Spawn};
 
 /// This program's own file, whatever became of its name.
@@ -96,11 +98,13 @@ pub(super) fn spawn(
     surroundings: &Surroundings,
 ) -> Result<Born, SpawnError> {
     let listeners = shared.listeners;
-    let first = listeners.first().ok_or(SpawnError::NoListener)?;
+    let nothing = spawn.app.kind.is_alone().then(nothing_to_read).transpose()?;
+    let first = nothing.as_ref().map(AsFd::as_fd).or_else(|| listeners.first().copied());
+    let first = first.ok_or(SpawnError::NoListener)?;
     let [stdout, stderr, status] = [log_pipe()?, log_pipe()?, pipe()?];
 
     let mut layout = Layout::default();
-    layout.put(0, first.as_fd());
+    layout.put(0, first);
     layout.put(1, stdout.write.as_fd());
     layout.put(2, stderr.write.as_fd());
     layout.next = LISTEN_FDS_START;
@@ -147,9 +151,13 @@ fn signature(spawn: &Spawn, page_offset: u64, notify_socket: &Path) -> [String; 
     said.map(|(name, value)| format!("{name}={value}"))
 }
 
-/// What is run: the app's program, or in its place one of our own.
+/// What is run: the app's program, one of our own that runs it, or one in its place.
 fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
     let mut launch = spawn.app.launch.clone();
+    if let (Role::App, Some(arguments)) = (spawn.role, host(&spawn.app)) {
+        launch.program = OURSELVES.into();
+        launch.arguments = arguments;
+    }
     if spawn.role == Role::Relief {
         // It has the app's rights, since it stands in its place, and nothing else of it.
         launch = Launch {
@@ -167,6 +175,40 @@ fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
         launch.limits.entry(Resource::Nofile).or_insert(usual);
     }
     launch
+}
+
+/// How the built-in worker is called that runs the program of such an app; `None` if the program is
+/// the worker.
+fn host(app: &AppSpec) -> Option<Vec<String>> {
+    let AppSpec { kind, launch, .. } = app;
+    let span = |time: Duration| humantime::format_duration(time).to_string().replace(' ', "");
+    let mut arguments = vec!["scgid".to_owned(), "builtin".to_owned()];
+    let mut say = |words: &[&str]| arguments.extend(words.iter().map(|word| (*word).to_owned()));
+    match kind {
+        Kind::Worker | Kind::Standalone(_) => return None,
+        Kind::Cgi(Cgi { serves, timeout, output }) => {
+            say(&["cgi", "--timeout", &span(*timeout)]);
+            if let Some(bytes) = output {
+                say(&["--output", &bytes.to_string()]);
+            }
+            if let Some(directory) = &launch.directory {
+                say(&["--directory", &directory.display().to_string()]);
+            }
+            match serves {
+                Serves::Directory => say(&["--scripts"]),
+                Serves::Program => say(&["--"]),
+            }
+        }
+        Kind::Inetd(Inetd { timeout }) => say(&["inetd", "--timeout", &span(*timeout), "--"]),
+    }
+    say(&[&launch.program.display().to_string()]);
+    arguments.extend(launch.arguments.iter().skip(1).cloned());
+    Some(arguments)
+}
+
+/// Whether a worker of this app is the app's own program, and not one of ours that runs it.
+pub(super) fn is_own_program(app: &AppSpec) -> bool {
+    host(app).is_none()
 }
 
 fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
@@ -213,7 +255,7 @@ impl Status {
     /// What the launcher said; `None` if it did its work. To be asked once its process has ended.
     pub(super) fn words(self) -> Option<String> {
         let mut words = Vec::new();
-        let file = std::fs::File::from(self.0);
+        let file = File::from(self.0);
         // Nothing to read, or nobody left to write: silence either way.
         let _ = file.take(WORDS_MAX_BYTES as u64).read_to_end(&mut words);
         let words = String::from_utf8_lossy(&words).trim_end().to_owned();
@@ -230,6 +272,12 @@ struct Pipe {
 fn pipe() -> Result<Pipe, SpawnError> {
     let made = pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::Resource("a pipe", e.into()));
     made.map(|(read, write)| Pipe { read, write })
+}
+
+/// The standard input of a program that no socket is handed to.
+fn nothing_to_read() -> Result<OwnedFd, SpawnError> {
+    let null = File::open("/dev/null").map_err(|e| SpawnError::Resource("`/dev/null`", e))?;
+    Ok(null.into())
 }
 
 /// A pipe for what a worker writes, large enough for what it writes while no daemon lives.

@@ -4,16 +4,20 @@ use scgi_protocol::control::{Difference, Means};
 use scgi_protocol::name::AppName;
 use serde::{Deserialize, Serialize};
 
-use super::{Launch, ListenSpec, Restart, Roll, Sizing, Timing};
+use super::{Kind, Launch, ListenAt, ListenSpec, Restart, Roll, Sizing, Standalone, Timing};
 
 /// One app as it is meant to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppSpec {
     /// Its name.
     pub name: AppName,
+    /// What kind of program it is.
+    #[serde(default)]
+    pub kind: Kind,
     /// How its workers are started.
     pub launch: Launch,
-    /// Where it listens; at least one place, the first stands at fd 0 of its workers.
+    /// Where the daemon listens for it; the first stands at fd 0 of its workers. At least one
+    /// place, or none at all if the program makes its own socket.
     pub listen: Vec<ListenSpec>,
     /// How many workers it has.
     pub sizing: Sizing,
@@ -39,10 +43,22 @@ pub enum Change {
 }
 
 impl AppSpec {
+    /// Where it is to be found: what the daemon listens at for it, or where it listens itself.
+    pub fn places(&self) -> Vec<ListenAt> {
+        match &self.kind {
+            Kind::Standalone(Standalone { at }) => {
+                at.iter().cloned().map(ListenAt::Address).collect()
+            }
+            Kind::Worker | Kind::Cgi(_) | Kind::Inetd(_) => {
+                self.listen.iter().map(|listen| listen.at.clone()).collect()
+            }
+        }
+    }
+
     /// What it takes to get from this spec to `next`.
     pub fn change_to(&self, next: &Self) -> Change {
         let needs = |Difference { means, .. }: &Difference| match means {
-            Means::Roll | Means::Rebind => Change::Roll,
+            Means::Roll | Means::Replace | Means::Rebind => Change::Roll,
             Means::Resize | Means::Retune => Change::Retune,
         };
         self.differences(next).iter().map(needs).max().unwrap_or(Change::None)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use scgi_protocol::control::Difference;
+use scgi_protocol::control::{Difference, Means};
 
 use super::setting::Setting;
 use super::{AppSpec, Sizing};
@@ -15,6 +15,10 @@ impl AppSpec {
         }
         let mut differences = between(self.settings(), next.settings());
         differences.extend(self.sizing.differences(&next.sizing));
+        let rolls = |one: &&mut Difference| matches!(one.means, Means::Roll | Means::Rebind);
+        if next.kind.is_alone() {
+            differences.iter_mut().filter(rolls).for_each(|one| one.means = Means::Replace);
+        }
         differences
     }
 }
@@ -50,10 +54,9 @@ fn between(old: Vec<Setting>, new: Vec<Setting>) -> Vec<Difference> {
 
 #[cfg(test)]
 mod tests {
-    use scgi_protocol::control::Means;
-
+    use super::*;
     use crate::config;
-    use crate::spec::{AppSpec, Change};
+    use crate::spec::Change;
 
     /// The app that these keys describe, beside a program and a socket.
     fn app(keys: &str) -> AppSpec {
@@ -69,7 +72,7 @@ mod tests {
     fn told(old: &str, new: &str) -> String {
         let (old, new) = (app(old), app(new));
         let word = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
-        let line = |d: &super::Difference| {
+        let line = |d: &Difference| {
             let secret = if d.secret { ", secret" } else { "" };
             format!("{}: {} -> {}, {}{secret}", d.key, word(&d.old), word(&d.new), d.means.as_str())
         };
@@ -78,8 +81,11 @@ mod tests {
 
     /// For every key of an app another value and what it takes to get there. A key of the
     /// schema that is missing here fails the test below.
-    const KEYS: [(&str, &str, Change); 21] = [
+    const KEYS: [(&str, &str, Change); 24] = [
         ("run", "run: [/bin/false]", Change::Roll),
+        ("kind", "kind: cgi", Change::Roll),
+        ("cgi", "kind: cgi, cgi: {timeout: 1s}", Change::Roll),
+        ("inetd", "kind: inetd, inetd: {timeout: 1s}", Change::Roll),
         ("directory", "directory: /", Change::Roll),
         ("env", "env: {A: b}", Change::Roll),
         ("env_file", "env_file: /etc/os-release", Change::Roll),
@@ -146,6 +152,22 @@ mod tests {
         workers.min: 4 -> 1, resize
         workers.idle_timeout: 1m -> 5s, retune
         "#);
+    }
+
+    #[test]
+    fn a_program_with_an_address_to_itself_is_replaced() {
+        let own = "kind: standalone, listen: '127.0.0.1:1'";
+
+        insta::assert_snapshot!(told(own, "kind: standalone, listen: '127.0.0.1:2', env: {A: b}"), @r"
+        listen: 127.0.0.1:1 -> 127.0.0.1:2, replace
+        env.A: - -> b, replace, secret
+        ");
+        insta::assert_snapshot!(told("kind: cgi", "kind: inetd"), @r"
+        kind: cgi -> inetd, roll
+        cgi.timeout: 1m -> -, roll
+        cgi.output: 1073741824 -> -, roll
+        inetd.timeout: - -> 1m, roll
+        ");
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod app;
 mod difference;
+mod kind;
 mod launch;
 mod listen;
 mod policy;
@@ -14,6 +15,7 @@ pub(crate) mod shared;
 mod site;
 
 pub use app::{AppSpec, Change};
+pub use kind::{Cgi, Inetd, Kind, Serves, Standalone};
 pub use launch::{Identity, Launch, Limit, Resource};
 pub use listen::{ListenAt, ListenSpec, Ownership};
 pub use policy::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};

@@ -126,6 +126,8 @@ pub enum Ready {
     Notify,
     /// It has lived this long.
     After(Duration),
+    /// Its own socket takes a connection.
+    Connect,
 }
 
 /// The signal that asks a worker to leave.

@@ -9,9 +9,10 @@ use std::time::Duration;
 use scgi_protocol::control::Means;
 
 use super::{
-    AppSpec, Health, Identity, Launch, Limit, ListenSpec, Ownership, Ready, Restart, Roll,
+    AppSpec, Cgi, Health, Identity, Inetd, Kind, Launch, Limit, ListenSpec, Ownership, Ready,
+    Restart, Roll,
 };
-use super::{Sizing, Timing};
+use super::{Sizing, Standalone, Timing};
 
 /// One key of an app and its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +48,10 @@ impl AppSpec {
     /// Every key that has a value, defaults included, save those of `workers`.
     pub fn settings(&self) -> Vec<Setting> {
         // Destructured so that a new key must be given its words and its means here.
-        let Self { name: _, launch, listen, sizing: _, concurrency, timing, restart, roll } = self;
+        let Self { name: _, kind, launch, listen, sizing: _, concurrency, timing, restart, roll } =
+            self;
         let mut list = List::default();
+        put_kind(&mut list, kind);
         put_launch(&mut list, launch);
         for (index, listen) in listen.iter().enumerate() {
             put_listen(&mut list, &format!("listen[{index}]"), listen);
@@ -77,6 +80,23 @@ impl Sizing {
         let mut list = List::default();
         list.put(Means::Resize, "workers", self.max());
         (Self::fixed(self.max()).as_ref() == Ok(self)).then(|| list.0.remove(0))
+    }
+}
+
+fn put_kind(list: &mut List, kind: &Kind) {
+    use Means::Roll;
+    list.put(Roll, "kind", kind.name().as_str());
+    match kind {
+        Kind::Worker => {}
+        Kind::Cgi(Cgi { serves: _, timeout, output }) => {
+            list.put(Roll, "cgi.timeout", span(*timeout));
+            match output {
+                Some(bytes) => list.put(Roll, "cgi.output", bytes),
+                None => list.put(Roll, "cgi.output", "unlimited"),
+            }
+        }
+        Kind::Inetd(Inetd { timeout }) => list.put(Roll, "inetd.timeout", span(*timeout)),
+        Kind::Standalone(Standalone { at }) => list.maybe(Roll, "listen", at.as_ref()),
     }
 }
 
@@ -140,6 +160,7 @@ fn put_timing(list: &mut List, timing: &Timing) {
     match ready {
         Ready::Notify => list.put(Means::Retune, "ready", "notify"),
         Ready::After(pause) => list.put(Means::Retune, "ready.after", span(*pause)),
+        Ready::Connect => list.put(Means::Retune, "ready", "connect"),
     }
     list.put(Means::Retune, "start_timeout", span(*start_timeout));
     list.put(Means::Retune, "stop_timeout", span(*stop_timeout));

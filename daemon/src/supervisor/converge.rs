@@ -10,7 +10,9 @@
 //! 6. Every seat of an outdated worker gets one of the active launch beside it, a few at a time.
 //! 7. While a launch rests after a death, nobody is started by it; and fewer at a time until it has
 //!    served well.
-//! 8. An app that is given up for now is answered for by a relief worker.
+//! 8. An app that is given up for now is answered for by a relief worker, where the daemon listens
+//!    for it.
+//! 9. A program that has its address to itself is started only where nobody of it is left.
 //!
 //! Death, roll, scaling, recovery and shutdown are these sentences seen from different facts; there
 //! is no procedure for any of them. Converging twice at one moment changes nothing.
@@ -209,7 +211,10 @@ impl Pool {
     /// Starts workers of `generation` in `seats`, as far as that may be at this moment.
     fn start(&mut self, seats: &[Seat], generation: Generation, turn: &mut Turn<'_>) {
         let room = self.room_to_start(generation, turn.now);
-        for &seat in seats.iter().take(room) {
+        // Who has an address to itself cannot come before the one that has it is gone.
+        let alone = self.spec_of(generation).kind.is_alone();
+        let there = if alone { self.seats_of(|_| true) } else { BTreeSet::new() };
+        for &seat in seats.iter().filter(|seat| !there.contains(seat)).take(room) {
             let (app, role) = (Arc::clone(self.spec_of(generation)), Role::App);
             let on_trial = self.is_on_trial() && generation == self.latest.generation;
             let worker = *turn.next_worker;
@@ -289,7 +294,10 @@ impl Pool {
 
     fn relieve(&mut self, wanted: u16, turn: &mut Turn<'_>) {
         let launch = self.active();
-        let needed = wanted > 0 && launch.trail.is_spent() && self.served().is_empty();
+        // Where the daemon does not listen there is nobody to answer.
+        let can_answer = !launch.spec.listen.is_empty();
+        let spent = launch.trail.is_spent() && self.served().is_empty();
+        let needed = wanted > 0 && can_answer && spent;
         let present = self.workers.values().any(|w| w.role == Role::Relief && w.is_staying());
         if !needed {
             self.ask_to_leave(turn, Cause::Stopped, |worker| worker.role == Role::Relief);

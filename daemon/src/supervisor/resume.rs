@@ -197,7 +197,11 @@ impl Pool {
         if launches().any(|launch| launch.spec.name != *app) {
             return wrong("it is another app's");
         }
-        if launches().any(|launch| !(1..=LISTENERS_MAX).contains(&launch.spec.listen.len())) {
+        let listens_rightly = |launch: &Launch| {
+            let least = usize::from(!launch.spec.kind.is_alone());
+            (least..=LISTENERS_MAX).contains(&launch.spec.listen.len())
+        };
+        if !launches().all(listens_rightly) {
             return wrong("it listens nowhere, or at too many places");
         }
         if self.workers.len() > WORKERS_MOST {

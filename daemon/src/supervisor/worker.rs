@@ -120,7 +120,7 @@ impl Worker {
         }
         let ready_at = match (self.role, spec.timing.ready) {
             (Role::App, Ready::After(pause)) => Some(now + pause),
-            (Role::App, Ready::Notify) | (Role::Relief, _) => None,
+            (Role::App, Ready::Notify | Ready::Connect) | (Role::Relief, _) => None,
         };
         let patience = match self.role {
             Role::App => spec.timing.start_timeout,

@@ -77,6 +77,37 @@ pub enum Wish {
     Stop,
 }
 
+/// What kind of program an app is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum AppKind {
+    /// It accepts SCGI requests on the sockets it is born with.
+    #[default]
+    Worker,
+    /// It is run once for each request, as CGI/1.1 wants it.
+    Cgi,
+    /// It is run once for each connection, which is its standard input and output.
+    Inetd,
+    /// It makes its own socket.
+    Standalone,
+}
+
+impl AppKind {
+    /// All of them, the usual one first.
+    pub const ALL: [Self; 4] = [Self::Worker, Self::Cgi, Self::Inetd, Self::Standalone];
+
+    /// The kind as a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Worker => "worker",
+            Self::Cgi => "cgi",
+            Self::Inetd => "inetd",
+            Self::Standalone => "standalone",
+        }
+    }
+}
+
 /// How an app is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -242,6 +273,12 @@ pub struct AppDetail {
     /// The app in one line.
     #[serde(flatten)]
     pub app: App,
+    /// What kind of program it is.
+    #[serde(default)]
+    pub kind: AppKind,
+    /// What nobody can see of it because of its kind, a sentence each.
+    #[serde(default)]
+    pub unseen: Vec<String>,
     /// Program and arguments.
     pub run: Vec<String>,
     /// Its settings, each as `key` and value, in the words of the configuration.

@@ -87,8 +87,8 @@ mod revision;
 mod time;
 
 pub use app::{
-    App, AppDetail, AppState, CurrentRequest, DaemonInfo, Roll, Seats, Status, Trouble, Upgrade,
-    UpgradeRequest, Wish, Worker, WorkerState,
+    App, AppDetail, AppKind, AppState, CurrentRequest, DaemonInfo, Roll, Seats, Status, Trouble,
+    Upgrade, UpgradeRequest, Wish, Worker, WorkerState,
 };
 pub use event::{Event, Level, LogLine, Stream};
 pub use operation::{AppFailure, Operation, OperationState, Scale, Verb};

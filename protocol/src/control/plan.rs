@@ -82,6 +82,9 @@ pub enum Means {
     Resize,
     /// Other workers, new before old.
     Roll,
+    /// Another worker once the old one is gone: it has its address to itself, so that nobody
+    /// answers between the two.
+    Replace,
     /// A roll to another address: it is bound first, the one before is closed last.
     Rebind,
 }
@@ -93,6 +96,7 @@ impl Means {
             Self::Retune => "retune",
             Self::Resize => "resize",
             Self::Roll => "roll",
+            Self::Replace => "replace",
             Self::Rebind => "rebind",
         }
     }

@@ -13,6 +13,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "scgi-worker",
         &[
+            "bytes",
+            "http",
+            "http-body",
             "matchit",
             "nix",
             "percent-encoding",
@@ -20,6 +23,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scgi-protocol",
             "signal-hook",
             "thiserror",
+            "tokio",
+            "tower-service",
         ],
     ),
     (

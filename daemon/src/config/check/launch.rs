@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use scgi_protocol::birth;
 
-use super::{Context, identity, limits, optional, program};
+use super::{Context, identity, kind, limits, optional, program};
 use crate::config::command::Variables;
 use crate::config::kinds::OneOrMany;
 use crate::config::machine::Entry;
@@ -22,7 +22,10 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
     let directory = optional(raw.directory.as_ref(), |said| directory(said, context));
     let run = raw.run.as_ref().and_then(|said| {
         let path = env.get("PATH").cloned();
-        let program = program::program(&said.value.program, path, raw.directory.as_ref(), context);
+        let program = match kind::folder(raw, context) {
+            Some(folder) => Some((folder.clone(), folder.display().to_string())),
+            None => program::program(&said.value.program, path, raw.directory.as_ref(), context),
+        };
         program.map(|found| (found, said.value.arguments.iter().map(|word| word.0.clone())))
     });
     let env_files = files(raw.env_file.as_ref(), context);

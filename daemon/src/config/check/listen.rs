@@ -31,6 +31,43 @@ pub(super) fn all(
     specs.into_iter().collect()
 }
 
+/// The address at which a program listens itself, claimed; `Some(None)` if it does not say one.
+pub(super) fn own(
+    said: Option<&Said<Listen>>,
+    clashes: &mut Clashes,
+    context: &mut Context<'_>,
+) -> Option<Option<Address>> {
+    let Some(said) = said else { return Some(None) };
+    let [one] = &said.value.0[..] else {
+        let finding =
+            Finding::at(&said.at, "a standalone program says the one place it listens at");
+        return context.refuse(finding.hint("write the address that requests are to be sent to"));
+    };
+    let raw::ListenAt { address, owner, group, mode, backlog } = &one.value;
+    let places = [owner, group].map(|word| word.as_ref().map(Said::place)).into_iter();
+    let places = places.chain([mode.as_ref().map(Said::place)]);
+    let first = places.chain([backlog.as_ref().map(Said::place)]).flatten().next();
+    if let Some(at) = first {
+        let finding = Finding::at(at, "a standalone program makes its socket itself");
+        return context.refuse(finding.hint("remove it, and tell the program"));
+    }
+    let Some(address) = address else {
+        let finding = Finding::at(&one.at, "does not say `address`");
+        return context.refuse(finding.hint("write `listen: unix:/run/APP/APP.sock`"));
+    };
+    match place(address, context)? {
+        ListenAt::Address(own) => {
+            clashes.claim(ListenAt::Address(own.clone()), &address.at);
+            Some(Some(own))
+        }
+        ListenAt::Systemd(_) => {
+            let message = "a standalone program makes its socket itself, so nobody hands it over";
+            context
+                .refuse(Finding::at(&address.at, message).hint("write the address it listens at"))
+        }
+    }
+}
+
 fn socket(
     said: &Said<raw::ListenAt>,
     clashes: &mut Clashes,

@@ -7,6 +7,7 @@ mod app;
 mod clash;
 mod control;
 mod identity;
+mod kind;
 mod launch;
 mod limits;
 mod listen;

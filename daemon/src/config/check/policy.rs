@@ -1,6 +1,10 @@
 //! The numbers by which the supervisor decides: sizing, timing, restarts, rolls.
 
-use super::Context;
+use std::time::Duration;
+
+use scgi_protocol::control::AppKind;
+
+use super::{Context, kind};
 use crate::config::kinds::{self, Workers};
 use crate::config::problem::Finding;
 use crate::config::raw::{self, WorkerRange};
@@ -11,10 +15,20 @@ use crate::config::slips;
 use crate::config::sources::Where;
 use crate::spec::{Health, Ready, Restart, Roll, Sizing, SizingError, StopSignal, Surge, Timing};
 
+/// How old a program is, of which nothing else is known, when it counts as ready.
+const OLD_ENOUGH: Duration = Duration::from_secs(1);
+
 /// How many workers an app has.
-pub(super) fn sizing(said: Option<&Said<Workers>>, context: &mut Context<'_>) -> Option<Sizing> {
+pub(super) fn sizing(
+    said: Option<&Said<Workers>>,
+    kind: AppKind,
+    context: &mut Context<'_>,
+) -> Option<Sizing> {
     let cores = context.machine.cores().clamp(1, Sizing::MOST);
-    let Some(said) = said else { return Sizing::fixed(cores).ok() };
+    let usual = if kind == AppKind::Standalone { 1 } else { cores };
+    let Some(said) = said.filter(|said| kind::means(kind, kind::Key::Workers, &said.at)) else {
+        return Sizing::fixed(usual).ok();
+    };
     let range = match &said.value {
         Workers::Fixed(count) => return Sizing::fixed(count.to()).ok(),
         Workers::Range(range) => range,
@@ -45,10 +59,14 @@ fn contradiction(at: &Where, range: &WorkerRange, why: SizingError) -> Finding {
 }
 
 /// How long starting and stopping may take.
-pub(super) fn timing(raw: &raw::App, context: &mut Context<'_>) -> Option<Timing> {
+pub(super) fn timing(raw: &raw::App, kind: AppKind, context: &mut Context<'_>) -> Option<Timing> {
     let usual = Timing::default();
-    let ready = match raw.ready.as_ref().map(|said| &said.value) {
+    let said = raw.ready.as_ref().filter(|said| kind::means(kind, kind::Key::Ready, &said.at));
+    let ready = match said.map(|said| &said.value) {
+        None if kind == AppKind::Standalone && raw.listen.is_some() => Ready::Connect,
+        None if kind == AppKind::Standalone => Ready::After(OLD_ENOUGH),
         None => usual.ready,
+        Some(kinds::Ready::Connect) => Ready::Connect,
         Some(kinds::Ready::Notify) => Ready::Notify,
         Some(kinds::Ready::After(span)) => Ready::After(span.0),
     };
@@ -102,11 +120,16 @@ pub(super) fn restart(
 }
 
 /// How one generation is replaced by the next.
-pub(super) fn roll(said: Option<&Said<raw::Roll>>) -> Roll {
-    let usual = Roll::default();
+pub(super) fn roll(said: Option<&Said<raw::Roll>>, kind: AppKind) -> Roll {
+    let mut usual = Roll::default();
+    if kind == AppKind::Standalone {
+        // Who has the address has to leave before another one can have it.
+        usual.surge = Surge::Count(0);
+    }
     let Some(Said { value: raw::Roll { surge, soak, health }, .. }) = said else { return usual };
+    let surge = surge.as_ref().filter(|_| kind != AppKind::Standalone);
     Roll {
-        surge: surge.as_ref().map_or(usual.surge, |said| match said.value {
+        surge: surge.map_or(usual.surge, |said| match said.value {
             kinds::Surge::Count(count) => Surge::Count(count.to()),
             kinds::Surge::Percent(share) => Surge::Percent(share),
         }),

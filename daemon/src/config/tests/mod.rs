@@ -1,5 +1,6 @@
 //! The configuration seen from outside: text in, a site or a refusal out, on an invented machine.
 
+mod kind;
 mod meaning;
 mod refusal;
 mod texts;

@@ -43,6 +43,12 @@ apps:
     umask: \"0077\"
     nice: 3
     limits: {nofile: 9, nproc: unlimited, as: 1G, core: 0, cpu: 1h, data: 1K, fsize: 1T, memlock: 2, stack: {soft: 1, hard: unlimited}}
+  scripts:
+    {run: [/srv/blog], kind: cgi, cgi: {timeout: 5m, output: 1M}, listen: 127.0.0.1:4001}
+  wiki:
+    {run: [bin/blog], kind: inetd, inetd: {timeout: 5m}, listen: 127.0.0.1:4002}
+  torrent:
+    {run: [bin/blog], kind: standalone, listen: 127.0.0.1:4003, ready: connect}
 ";
 
 #[test]

@@ -209,6 +209,7 @@ fn spec(app: &str) -> AppSpec {
     let program = format!("/srv/{app}/bin/{app}").into();
     AppSpec {
         name: name(app),
+        kind: crate::spec::Kind::Worker,
         launch: Launch {
             program,
             arguments: vec![app.to_owned(), "--verbose".into()],

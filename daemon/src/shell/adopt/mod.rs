@@ -284,6 +284,9 @@ impl<'a> Heir<'a> {
         if worker.awaits_ready() && page.state() == State::Accepting {
             self.outcome.facts.push(Event::Ready { pid });
         }
+        if worker.awaits_ready() {
+            self.hands.knocks.at_door_of(worker.id(), spec);
+        }
         let [stdout, stderr] = record.pipes.map(|pipe| self.stock.file(pipe));
         let pipes = match stdout.zip(stderr) {
             Some((stdout, stderr)) => steal::both_reading(stdout, stderr),

@@ -11,8 +11,8 @@ use scgi_protocol::name::OperationId;
 
 use super::*;
 use crate::spec::{
-    ControlSpec, Health, Identity, Launch, Limit, ListenAt, ListenSpec, Ownership, Ready, Resource,
-    Restart, Roll, Sizing, StopSignal, Surge, Timing,
+    ControlSpec, Health, Identity, Kind, Launch, Limit, ListenAt, ListenSpec, Ownership, Ready,
+    Resource, Restart, Roll, Sizing, StopSignal, Surge, Timing,
 };
 use crate::supervisor::{Action, Event, Moment, Pid, Signal, Supervisor};
 
@@ -108,6 +108,7 @@ fn spec() -> impl Strategy<Value = AppSpec> {
     (launch(), vec(listen(), 1..3), 1..3_u16, policies()).prop_map(
         |(launch, listen, concurrency, (sizing, timing, restart, roll))| AppSpec {
             name: "nobody".parse().unwrap(),
+            kind: Kind::Worker,
             launch,
             listen,
             sizing,

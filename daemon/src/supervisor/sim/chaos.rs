@@ -11,8 +11,8 @@ use super::process::Nature;
 use super::rng::Rng;
 use super::world::{Happening, World};
 use crate::spec::{
-    AppSpec, Health, Launch, ListenAt, ListenSpec, Ownership, Ready, Restart, Roll, Sizing,
-    StopSignal, Surge, Timing,
+    AppSpec, Health, Kind, Launch, ListenAt, ListenSpec, Ownership, Ready, Restart, Roll, Sizing,
+    Standalone, StopSignal, Surge, Timing,
 };
 use crate::supervisor::{AppOrder, Event, Exit, Load, Pid};
 
@@ -37,6 +37,7 @@ pub(super) fn listener(app: &str, number: u16) -> ListenSpec {
 pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
     AppSpec {
         name: name(app),
+        kind: Kind::Worker,
         launch: Launch {
             program: PathBuf::from("/srv/app"),
             arguments: vec![app.to_owned(), version.to_owned()],
@@ -57,6 +58,18 @@ pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
         timing: Timing::default(),
         restart: Restart::default(),
         roll: Roll::default(),
+    }
+}
+
+/// The same app as a program that has its address to itself.
+pub(super) fn alone(spec: AppSpec) -> AppSpec {
+    let Roll { soak, .. } = spec.roll;
+    AppSpec {
+        kind: Kind::Standalone(Standalone { at: None }),
+        listen: Vec::new(),
+        sizing: Sizing::fixed(spec.sizing.max()).expect("it was a number of workers before"),
+        roll: Roll { surge: Surge::Count(0), soak, health: None },
+        ..spec
     }
 }
 
@@ -212,7 +225,7 @@ fn any_spec(app: &str, rng: &mut Rng) -> AppSpec {
         let numbers: BTreeSet<_> = (0..2).map(|_| rng.between(0..=2)).collect();
         spec.listen = numbers.into_iter().map(|number| listener(app, number)).collect();
     }
-    spec
+    if rng.chance(10) { alone(spec) } else { spec }
 }
 
 fn any_roll(rng: &mut Rng) -> Roll {

@@ -282,7 +282,7 @@ impl World {
         let mut specs = [&life.spec].into_iter().chain(retuned);
         let by_living = specs.any(|spec| match spec.timing.ready {
             Ready::After(time) => life.role == Role::App && self.now >= process.born + time,
-            Ready::Notify => false,
+            Ready::Notify | Ready::Connect => false,
         });
         process.ready || by_living
     }

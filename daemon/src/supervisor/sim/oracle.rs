@@ -149,6 +149,13 @@ impl World {
         // By the time this is seen an order that was waiting may have begun, with bounds of its own.
         let most = pool.bounds().max.max(spec.sizing.max());
         assert!(seat.0 < most || replaces, "seat {seat} of {app} is out of bounds");
+        let there = |id: &WorkerId| {
+            let life = &self.lives[id];
+            life.app == *app && life.seat == *seat && life.role == Role::App && id != worker
+        };
+        let beside = self.alive.iter().find(|id| spec.kind.is_alone() && there(id));
+        assert!(beside.is_none(), "{worker} would want the address that {beside:?} has");
+        assert!(*role == Role::App || !spec.listen.is_empty(), "{worker} would answer nobody");
         let open = &self.fronts[app].open;
         let missing = spec.listen.iter().find(|listener| !open.contains_key(listener));
         assert!(missing.is_none(), "worker {worker} of {app} would miss {missing:?}");

@@ -1,5 +1,6 @@
 //! One behaviour of the core each, in worlds where nothing else happens.
 
+mod alone;
 mod death;
 mod order;
 mod roll;

@@ -1,0 +1,42 @@
+//! Programs that are no SCGI workers: CGI, one for each connection, and with sockets of their own.
+
+mod cgi;
+mod inetd;
+mod standalone;
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::Signal;
+use scgi_tests::{Daemon, Site, eventually, process};
+
+/// Writes a script into a site's folder, for everybody to run.
+fn script(site: &Site, name: &str, text: &str) {
+    let path = site.path(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+}
+
+/// Kills the workers of an app one by one; each has to be replaced by another.
+fn kill_each(daemon: &Daemon, app: &str) {
+    for pid in daemon.pids(app) {
+        let count = daemon.pids(app).len();
+        process::signal(pid, Signal::SIGKILL);
+        eventually("another one serves", || {
+            let pids = daemon.pids(app);
+            pids.len() == count && !pids.contains(&pid)
+        });
+    }
+}
+
+/// Orders something with scgictl that has to succeed.
+fn done(daemon: &Daemon, order: &str) {
+    let said = daemon.scgictl(order);
+    assert_eq!(said.code, Some(0), "{order}: {said:?}");
+}
+
+/// Waits until no process is left that carries `word` in its environment.
+fn until_nobody_carries(word: &str) {
+    eventually("nothing is left behind", || process::with_environment(word).is_empty());
+}
