@@ -12,14 +12,15 @@
 //! the caller with what has come of the request or has to go out of the reply. Whatever happens
 //! here, the worker lives. Accepts nothing and knows of no other connection.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::page::{Phase, now_ns};
 use scgi_protocol::scgi::{self, Head, HeadError};
 
+use crate::account::{self, described, panic_text, refusal};
+use crate::blinks::Blinks;
 use crate::body::{self, Body, BodyEnd};
 use crate::cgi::Output;
 use crate::clues::Clues;
@@ -31,10 +32,9 @@ use crate::reply::{self, Buffers, Fault, Outlet, may_block};
 use crate::request::Request;
 use crate::response::Response;
 use crate::service::{Answer, Service};
-use crate::stamp;
 use crate::tally::Record;
 use crate::unsent::Unsent;
-use crate::wire::{Doing, Wire};
+use crate::wire::Wire;
 
 /// What one thread works with, from connection to connection.
 pub(crate) struct Desk<'a> {
@@ -203,48 +203,6 @@ fn receive_tail(tail: &mut Tail, wire: &dyn Wire, blinks: &mut Blinks) -> Result
     Ok(())
 }
 
-/// How a head that was refused is counted.
-pub(crate) fn refusal(error: &HeadError) -> Refusal {
-    match error {
-        HeadError::TooLong { .. } => Refusal::TooLong,
-        _ => Refusal::Malformed,
-    }
-}
-
-/// A thread's short waits for clients that are about to send.
-///
-/// Of the connections accepted, some have their request a few microseconds later. Waiting for those
-/// is cheaper than parking them; but where nobody came the last times, less and less is waited.
-#[derive(Debug, Default)]
-struct Blinks {
-    /// Waits left for the connection at hand.
-    left: u32,
-    /// Waits in vain, in a row.
-    vain: u32,
-}
-
-impl Blinks {
-    const LONGEST: Duration = Duration::from_millis(1);
-    const MOST: u32 = 8;
-    const MOST_VAIN: u32 = 6;
-
-    fn begin(&mut self) {
-        self.left = Self::MOST;
-    }
-
-    /// Waits once more, if it is worth it; whether something has come.
-    #[cold]
-    fn one_more(&mut self, wire: &dyn Wire) -> bool {
-        if self.left == 0 {
-            return false;
-        }
-        self.left -= 1;
-        let came = wire.wait(Doing::Taking, Self::LONGEST / (1 << self.vain));
-        self.vain = if came { 0 } else { (self.vain + 1).min(Self::MOST_VAIN) };
-        came
-    }
-}
-
 /// A request to be served.
 struct Arrived<'r> {
     head: &'r Head<'r>,
@@ -279,7 +237,7 @@ impl<'r, S> Exchange<'r, S> {
         let Self { service, wire, record } = *self;
         let limits = &service.terms.limits;
         let clues = Clues::of(head);
-        let waited = self.begin(head, &clues, since_ns, slow);
+        let waited = account::begin(record, head, &clues, (since_ns, slow));
         let is_late = waited.zip(limits.queue_timeout).is_some_and(|(waited, most)| waited > most);
         let method = clues.method();
         let place = Place::of(&clues, service.mount.as_deref());
@@ -337,35 +295,11 @@ impl<'r, S> Exchange<'r, S> {
     /// Counts a request whose client has left before it could be served.
     #[cold]
     fn give_up(&self, head: &Head<'_>, bytes_in: u64, since_ns: u64) -> Served {
-        self.begin(head, &Clues::of(head), since_ns, None);
+        account::begin(self.record, head, &Clues::of(head), (since_ns, None));
         let ended_ns = now_ns();
         let took_ns = ended_ns.saturating_sub(since_ns);
         self.record.end(&End { aborted: true, bytes_in, took_ns, ..End::default() }, ended_ns);
         Served { ended_ns, parked: None }
-    }
-
-    /// Counts the request; how long it waited before anybody could serve it, if that is known.
-    fn begin(
-        &self,
-        head: &Head<'_>,
-        clues: &Clues<'_>,
-        since_ns: u64,
-        slow: Option<Duration>,
-    ) -> Option<Duration> {
-        self.record.begin(since_ns, clues.method().as_bytes(), clues.uri());
-        let leniencies = head.leniencies();
-        if !leniencies.is_none() {
-            self.record.lenient();
-            if leniencies.repeated > 0 {
-                self.record.repeats();
-            }
-        }
-        let stamp = clues.request_start?;
-        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-        let waited = stamp::waited(stamp, now)?;
-        let waited = waited.saturating_sub(slow.unwrap_or_default());
-        self.record.waited(waited);
-        Some(waited)
     }
 
     /// Runs the handler and sends what it answers, or what there is to say if it fails.
@@ -438,15 +372,4 @@ fn send<S>(outlet: &mut Outlet<'_>, response: Response, request: &mut Request<'_
         Ok(()) => Ending::Answered,
         Err(_) => Ending::Gone,
     }
-}
-
-/// What the request was, for a line of the log.
-pub(crate) fn described(head: &Head<'_>) -> String {
-    let clues = Clues::of(head);
-    format!("{} {}", clues.method().escape_default(), clues.uri().escape_ascii())
-}
-
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let owned = panic.downcast_ref::<String>().map(String::as_str);
-    owned.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
 }

@@ -45,8 +45,10 @@
 
 #![warn(missing_docs)]
 
+mod account;
 mod app;
 mod birth;
+mod blinks;
 mod body;
 mod cgi;
 mod clues;

@@ -14,7 +14,8 @@ use std::time::Duration;
 use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::scgi::HeadError;
 
-use crate::connection::{Parked, refusal};
+use crate::account::refusal;
+use crate::connection::Parked;
 use crate::intake::Intake;
 use crate::leaving::{Leaving, Progress};
 use crate::reply;

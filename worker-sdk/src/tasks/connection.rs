@@ -17,12 +17,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::page::{Phase, now_ns};
-use scgi_protocol::scgi::{self, Head, HeadError};
+use scgi_protocol::scgi::{self, HeadError};
 use tokio::time::timeout;
 
 use super::incoming::{self, Incoming};
@@ -30,10 +31,10 @@ use super::reply::{Fault, Outlet, Whole, may_block};
 use super::request::{Variables, request};
 use super::wire::Wire;
 use super::{Floor, HttpService};
+use crate::account::{self, described, panic_text, refusal};
 use crate::clues::Clues;
-use crate::connection::{described, panic_text};
+use crate::log;
 use crate::tally::Record;
-use crate::{log, stamp};
 
 /// Where a head is received: room for the usual head and a small body in one go.
 const INPUT_BYTES: usize = 16 << 10;
@@ -53,6 +54,15 @@ enum NoHead {
     Refused(HeadError),
 }
 
+/// A request that came.
+struct Understood {
+    request: http::Request<Incoming>,
+    /// Bytes of its head.
+    taken: usize,
+    /// It waited longer than anybody should.
+    is_late: bool,
+}
+
 /// How a request ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -67,7 +77,7 @@ enum Ending {
 /// Serves the connection `fd` with `service`, and keeps account of it at `slot`.
 pub(super) async fn serve(floor: &Floor, service: impl HttpService, fd: OwnedFd, slot: usize) {
     let wire = Arc::new(Wire::new(fd));
-    let record = floor.tally.record(slot);
+    let record = floor.terms.tally.record(slot);
     let exchange = Exchange { floor, wire: &wire, record, since_ns: now_ns() };
     let mut input = Vec::with_capacity(INPUT_BYTES);
     match exchange.receive_head(&mut input).await {
@@ -87,7 +97,7 @@ struct Exchange<'c> {
 impl Exchange<'_> {
     /// Receives until the head is there, and what came with it.
     async fn receive_head(&self, input: &mut Vec<u8>) -> Result<(), NoHead> {
-        let (limits, codec) = (&self.floor.limits, &self.floor.codec);
+        let (limits, codec) = (&self.floor.terms.limits, &self.floor.terms.codec);
         let mut patience = limits.head_timeout;
         loop {
             match self.wire.append(input, patience).await {
@@ -121,10 +131,7 @@ impl Exchange<'_> {
             NoHead::Incomplete => return self.record.refused(Refusal::Incomplete),
             NoHead::Refused(error) => error,
         };
-        self.record.refused(match error {
-            HeadError::TooLong { .. } => Refusal::TooLong,
-            _ => Refusal::Malformed,
-        });
+        self.record.refused(refusal(&error));
         if self.wire.send([&error.answer(), &[]], REFUSAL_PATIENCE).await.is_ok() {
             self.linger().await;
         }
@@ -139,23 +146,32 @@ impl Exchange<'_> {
     }
 
     async fn run(&self, service: impl HttpService, input: &[u8]) {
-        let (request, taken) = match self.understand(input) {
+        let Understood { request, taken, is_late } = match self.understand(input) {
             Ok(understood) => understood,
             Err(no_head) => return self.turn_away(no_head).await,
         };
         let length = request.body().remaining();
         let head_only = request.method() == http::Method::HEAD;
         let head = request.extensions().get::<Variables>().cloned();
-        let mut outlet = Outlet::new(self.wire, self.floor.limits.write_timeout);
+        let mut outlet = Outlet::new(self.wire, self.floor.terms.limits.write_timeout);
 
-        let ending = match self.answer(service, request, &mut outlet, head_only).await {
-            Ok(_) if self.wire.gone.load(Relaxed) => Ending::Gone,
-            Ok(ending) => ending,
-            Err(reason) => {
-                let what = head.map(|head| described(&head.0)).unwrap_or_default();
-                self.fail(&format!("{reason} ({what})"), &mut outlet, head_only).await
+        let what = || head.as_ref().map(|head| described(&head.0)).unwrap_or_default();
+        let ending = if is_late {
+            self.record.expired();
+            self.say(503, &mut outlet, head_only).await
+        } else {
+            match self.answer(service, request, &mut outlet, head_only).await {
+                Ok(_) if self.wire.gone.load(Relaxed) => Ending::Gone,
+                Ok(ending) => ending,
+                Err(reason) => {
+                    self.fail(&format!("{reason} ({})", what()), &mut outlet, head_only).await
+                }
             }
         };
+        if let Some(bytes) = outlet.large_head {
+            self.record.large_head();
+            log::large_head(bytes, &what());
+        }
 
         self.wire.closed.store(true, Relaxed);
         let (unread, ended_ns) = (self.wire.unread.load(Relaxed), now_ns());
@@ -169,7 +185,7 @@ impl Exchange<'_> {
         match (ending, unread) {
             (Ending::Answered, 0) if self.wire.surplus.load(Relaxed) => self.linger().await,
             (Ending::Answered, 1..) => {
-                let limits = &self.floor.limits;
+                let limits = &self.floor.terms.limits;
                 self.wire.finish();
                 self.discard(limits.discard_bytes, limits.discard_timeout).await;
             }
@@ -179,33 +195,24 @@ impl Exchange<'_> {
         self.floor.pulse.beat(ended_ns);
     }
 
-    /// The request that came, begun on the page, and the bytes its head took.
-    fn understand(&self, input: &[u8]) -> Result<(http::Request<Incoming>, usize), NoHead> {
-        let decoded = scgi::decode(input, &self.floor.codec).map_err(NoHead::Refused)?;
+    /// The request that came, begun on the page.
+    fn understand(&self, input: &[u8]) -> Result<Understood, NoHead> {
+        let decoded = scgi::decode(input, &self.floor.terms.codec).map_err(NoHead::Refused)?;
         let (head, taken) = decoded.ok_or(NoHead::Incomplete)?;
         let clues = Clues::of(&head);
-        self.begin(&head, &clues);
+        let waited = account::begin(self.record, &head, &clues, (self.since_ns, None));
+        self.record.phase(Phase::Handling);
+        let most = self.floor.terms.limits.queue_timeout;
+        let is_late = waited.zip(most).is_some_and(|(waited, most)| waited > most);
         let mut coming = scgi::Body::new(head.content_length());
         let arrived = &input[taken..];
         let early = Bytes::copy_from_slice(coming.take(arrived));
         self.wire.surplus.store(early.len() < arrived.len(), Relaxed);
         self.wire.unread.store(coming.remaining(), Relaxed);
-        let body = Incoming::new(Arc::clone(self.wire), early, self.floor.limits.body_timeout);
-        Ok((request(&head, &clues, self.floor.mount.as_deref(), body), taken))
-    }
-
-    fn begin(&self, head: &Head<'_>, clues: &Clues<'_>) {
-        self.record.begin(self.since_ns, clues.method().as_bytes(), clues.uri());
-        if !head.leniencies().is_none() {
-            self.record.lenient();
-        }
-        if let Some(stamp) = clues.request_start {
-            let now = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
-            if let Some(waited) = stamp::waited(stamp, now) {
-                self.record.waited(waited);
-            }
-        }
-        self.record.phase(Phase::Handling);
+        let body =
+            Incoming::new(Arc::clone(self.wire), early, self.floor.terms.limits.body_timeout);
+        let request = request(&head, &clues, self.floor.mount.as_deref(), body);
+        Ok(Understood { request, taken, is_late })
     }
 
     /// Runs the service and sends what it answers, unless the client leaves meanwhile.
@@ -224,7 +231,7 @@ impl Exchange<'_> {
             let answered = service.answer(request).await;
             let response = answered.map_err(|error| error.to_string())?;
             if self.wire.unread.load(Relaxed) > 0 && may_block(&response) {
-                let limits = &self.floor.limits;
+                let limits = &self.floor.terms.limits;
                 self.discard(limits.discard_bytes, limits.discard_timeout).await;
             }
             self.record.phase(Phase::Writing);
@@ -272,11 +279,20 @@ impl Exchange<'_> {
             self.wire.spoil();
             return Ending::Cut;
         }
+        self.say(status, outlet, head_only).await
+    }
+
+    /// Answers with a status and its name.
+    #[cold]
+    async fn say(&self, status: u16, outlet: &mut Outlet<'_>, head_only: bool) -> Ending {
         let reason = scgi::reason_phrase(status);
         let mut response = http::Response::new(Whole(format!("{status} {reason}\n").into()));
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
-        let text = http::HeaderValue::from_static("text/plain; charset=utf-8");
-        response.headers_mut().insert(http::header::CONTENT_TYPE, text);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        if status == 503 {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
         match outlet.reply(response, head_only).await {
             Ok(()) => Ending::Answered,
             Err(_) => Ending::Gone,

@@ -27,7 +27,6 @@ use std::time::Duration;
 use http_body::Body;
 use scgi_protocol::address::Address;
 use scgi_protocol::page::now_ns;
-use scgi_protocol::scgi;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
@@ -45,7 +44,7 @@ use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::log;
 use crate::pulse::Pulse;
-use crate::tally::Tally;
+use crate::service::Terms;
 
 /// Requests at once if nobody says how many.
 const CONCURRENCY: u16 = 64;
@@ -194,9 +193,7 @@ where
 /// What all requests of a worker share.
 #[derive(Debug)]
 struct Floor {
-    tally: Tally,
-    limits: Limits,
-    codec: scgi::Limits,
+    terms: Terms,
     mount: Option<String>,
     pulse: Pulse,
     concurrency: NonZeroU16,
@@ -220,14 +217,13 @@ impl Drop for Place {
 }
 
 impl Floor {
-    fn of(found: Found, limits: Limits, said: Option<NonZeroU16>) -> Self {
+    fn of(found: Found, mut limits: Limits, said: Option<NonZeroU16>) -> Self {
+        limits.queue_timeout = limits.queue_timeout.or(found.queue_timeout);
         let configured = found.concurrency.and_then(NonZeroU16::new).filter(|most| most.get() > 1);
         let usual = NonZeroU16::new(CONCURRENCY).expect("it is more than none");
         let concurrency = said.or(configured).unwrap_or(usual);
         Self {
-            tally: Tally::new(found.page),
-            codec: limits.codec(),
-            limits,
+            terms: Terms::new(limits, found.page),
             mount: found.mount,
             pulse: Pulse::new(found.voice, found.watchdog),
             concurrency,
@@ -260,7 +256,7 @@ impl Floor {
             doors.spawn(accept::accept(Arc::clone(self), service, listener, asked.clone()));
         }
         let threads = self.concurrency.get();
-        self.tally.accepting(threads, now_ns());
+        self.terms.tally.accepting(threads, now_ns());
         self.pulse.ready();
         let until_asked = async {
             while !drain.is_asked() {
@@ -276,7 +272,7 @@ impl Floor {
             // One ends before it is told to only if the runtime cannot wait for its listener.
             Some(ended) = doors.join_next() => ended.map_err(io::Error::other)??,
         }
-        self.tally.draining(threads);
+        self.terms.tally.draining(threads);
         self.pulse.stopping();
         let _ = tell.send(true);
         while let Some(ended) = doors.join_next().await {

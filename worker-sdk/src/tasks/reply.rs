@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http_body::{Body, Frame};
-use scgi_protocol::scgi::{ResponseError, ResponseWriter};
+use scgi_protocol::scgi::{NGINX_HEADER_BYTES, ResponseError, ResponseWriter};
 
 use super::wire::Wire;
 
@@ -46,11 +46,13 @@ pub(super) struct Outlet<'w> {
     patience: Duration,
     held: Vec<u8>,
     pub(super) sent: Sent,
+    /// Bytes of a head that nginx refuses unless told otherwise.
+    pub(super) large_head: Option<usize>,
 }
 
 impl<'w> Outlet<'w> {
     pub(super) fn new(wire: &'w Wire, patience: Duration) -> Self {
-        Self { wire, patience, held: Vec::new(), sent: Sent::default() }
+        Self { wire, patience, held: Vec::new(), sent: Sent::default(), large_head: None }
     }
 
     /// Sends `response`; without its body if `head_only`.
@@ -66,8 +68,9 @@ impl<'w> Outlet<'w> {
         let (parts, body) = response.into_parts();
         let length = announced(&parts, &body, head_only);
         self.held.clear();
-        write_head(&mut self.held, &parts, length)
-            .map_err(|error| Fault::Handler(error.to_string()))?;
+        let written = write_head(&mut self.held, &parts, length);
+        let bytes = written.map_err(|error| Fault::Handler(error.to_string()))?;
+        self.large_head = Some(bytes).filter(|bytes| *bytes > NGINX_HEADER_BYTES);
         let status = parts.status.as_u16();
         if !head_only && !has_no_body(status) {
             self.pass_on(body, status, length).await?;
@@ -143,11 +146,12 @@ fn has_no_body(status: u16) -> bool {
     matches!(status, 204 | 304)
 }
 
+/// Writes a head; how many bytes it has.
 fn write_head(
     into: &mut Vec<u8>,
     parts: &http::response::Parts,
     length: Option<u64>,
-) -> Result<(), ResponseError> {
+) -> Result<usize, ResponseError> {
     let status = parts.status.as_u16();
     let mut head = ResponseWriter::new(into, status)?;
     for (name, value) in &parts.headers {
@@ -159,8 +163,7 @@ fn write_head(
     if let Some(length) = length.filter(|_| !has_no_body(status)) {
         head.header("Content-Length", length.to_string())?;
     }
-    head.finish();
-    Ok(())
+    Ok(head.finish())
 }
 
 /// Whether a response may not fit into the kernel's buffers while the peer is still sending.

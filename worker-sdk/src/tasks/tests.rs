@@ -30,7 +30,7 @@ fn floor(mount: Option<&str>) -> Arc<Floor> {
             watchdog: None,
             mount: mount.map(str::to_owned),
             concurrency: Some(1),
-            queue_timeout: None,
+            queue_timeout: Some(Duration::from_secs(5)),
             on_trial: false,
             is_managed: true,
             made: None,
@@ -56,7 +56,7 @@ fn served<R: Send>(
         runtime.block_on(connection::serve(floor, service, ours.into(), 0));
         client.join().unwrap()
     });
-    (said, floor.tally.report())
+    (said, floor.terms.tally.report())
 }
 
 fn head(method: &str, uri: &str, length: usize) -> RequestHead {
@@ -276,4 +276,19 @@ fn what_is_not_scgi_is_told_so_and_counted() {
 
     assert!(answer.contains("400"), "{answer}");
     assert_eq!((report.begun, report.refused.iter().sum::<u64>()), (0, 1));
+}
+
+#[test]
+fn who_waited_too_long_is_told_so_and_asks_nothing_of_the_service() {
+    let app = service_fn(async |_: http::Request<Incoming>| {
+        Err::<http::Response<String>, BoxError>("it was asked".into())
+    });
+    let long_ago = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs() - 9;
+    let late = head("GET", "/", 0).variable("HTTP_X_REQUEST_START", format!("t={long_ago}"));
+
+    let (answer, report) = served(&floor(None), app, say(&late.encode().unwrap()));
+
+    assert!(answer.starts_with("Status: 503 "), "{answer}");
+    assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
+    assert_eq!(report.expired, 1);
 }
