@@ -62,6 +62,10 @@ pub struct Living {
     pub concurrency: u16,
 }
 
+/// The most that a worker is believed to have of slow clients: as many as the kernel gives descriptors
+/// to a process by default (`fs.nr_open`).
+const PARKED_MOST: u32 = 1 << 20;
+
 /// What one app has counted, as it is written down.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Score {
@@ -254,6 +258,11 @@ impl Living {
     pub fn capacity(&self) -> u16 {
         let most = self.concurrency.max(1);
         if self.is_silent() { most } else { self.page.capacity(most) }
+    }
+
+    /// Slow clients it waits for beside its threads; never more than it can have connections.
+    pub fn parked(&self) -> u32 {
+        u32::try_from(self.page.parked()).unwrap_or(u32::MAX).min(PARKED_MOST)
     }
 
     /// Requests it is serving, at most its capacity; 0 for a worker that says nothing.

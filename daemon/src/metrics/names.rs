@@ -59,6 +59,18 @@ families! {
         "Requests whose client had gone before the reply was complete.";
     LENIENT_REQUESTS: Counter "scgid_lenient_requests_total" ["app"]
         "Requests that break the SCGI specification and were served nevertheless.";
+    REPEATED_VARIABLES: Counter "scgid_repeated_variables_requests_total" ["app"]
+        "Requests with variables that were sent more than once, and joined.";
+    EXPIRED_REQUESTS: Counter "scgid_expired_requests_total" ["app"]
+        "Requests answered 503 because they had waited longer than queue_timeout.";
+    LARGE_RESPONSE_HEADS: Counter "scgid_large_response_heads_total" ["app"]
+        "Response heads of more than 4096 bytes, which nginx refuses unless scgi_buffer_size is \
+         raised.";
+    CLIENTS_PARKED: Gauge "scgid_clients_parked" ["app"]
+        "Slow clients that are waited for beside the workers' threads: for their request, or to take \
+         their reply.";
+    SHED_CLIENTS: Counter "scgid_shed_clients_total" ["app"]
+        "Slow clients that were dropped to make room for others.";
     REFUSED_CONNECTIONS: Counter "scgid_refused_connections_total" ["app", "reason"]
         "Connections that never became a request: malformed, head too_long, head incomplete.";
     REQUEST_BYTES: Counter "scgid_request_bytes_total" ["app"]

@@ -139,6 +139,12 @@ fn busy_world() -> World {
     idle.count_wait(Duration::from_micros(400));
     idle.count_refused(Refusal::Malformed);
     idle.count_leniency();
+    (0..2).for_each(|_| idle.count_repeats());
+    (0..3).for_each(|_| idle.count_expired());
+    (0..4).for_each(|_| idle.count_large_head());
+    (0..5).for_each(|_| idle.count_shed());
+    idle.set_parked(6);
+    busy.set_parked(u64::MAX);
     world.sources.journal.drop_line(&app("blog"));
     busy.begin(0, 1, b"GET", b"/slow");
     world.sources.scoreboard.add_saturated(&app("blog"), Duration::from_millis(1_500));

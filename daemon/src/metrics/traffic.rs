@@ -42,7 +42,7 @@ pub(super) struct Row {
 type Read = fn(&Row, &mut Samples<'_>);
 
 /// The families that are told of each app, in the order of the catalogue.
-pub(super) static FAMILIES: [(&Family, Read); 28] = [
+pub(super) static FAMILIES: [(&Family, Read); 33] = [
     (&names::REQUESTS, |row, out| {
         for (code, ends) in CODES.iter().zip(row.totals.ends) {
             out.count(&[row.app(), code], ends);
@@ -61,6 +61,13 @@ pub(super) static FAMILIES: [(&Family, Read); 28] = [
     (&names::BUSY_SECONDS, |row, out| out.put(&[row.app()], seconds(row.totals.busy_ns))),
     (&names::ABORTED_REQUESTS, |row, out| out.count(&[row.app()], row.totals.aborted)),
     (&names::LENIENT_REQUESTS, |row, out| out.count(&[row.app()], row.totals.leniencies)),
+    (&names::REPEATED_VARIABLES, |row, out| out.count(&[row.app()], row.totals.repeats)),
+    (&names::EXPIRED_REQUESTS, |row, out| out.count(&[row.app()], row.totals.expired)),
+    (&names::LARGE_RESPONSE_HEADS, |row, out| out.count(&[row.app()], row.totals.large_heads)),
+    (&names::CLIENTS_PARKED, |row, out| {
+        out.count(&[row.app()], row.living.values().map(|living| u64::from(living.parked())).sum());
+    }),
+    (&names::SHED_CLIENTS, |row, out| out.count(&[row.app()], row.totals.shed)),
     (&names::REFUSED_CONNECTIONS, |row, out| {
         for refusal in Refusal::ALL {
             out.count(&[row.app(), refusal.label()], row.totals.refused[refusal as usize]);
