@@ -213,7 +213,8 @@ impl Pool {
 
     /// An operator asked for something. Says what of it cannot be.
     pub(super) fn ordered(&mut self, order: AppOrder, out: &mut Vec<Action>) -> Option<String> {
-        if order.needs_listeners() {
+        // For a daemon that is leaving nothing is opened any more.
+        if order.needs_listeners() && !self.shutdown {
             self.opened(&Arc::clone(&self.latest.spec));
         }
         match order {
