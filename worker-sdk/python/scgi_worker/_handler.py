@@ -1,0 +1,52 @@
+"""Serving with a handler object: of a class like `SCGIHandler`."""
+
+from typing import Any
+
+from . import _native, scgi_server
+from ._connection import Connection
+from ._serve import Place, is_worker, run
+from ._streams import Output, reader
+
+
+def serve_class(handler_class: Any, place: Place) -> int:
+    """Make a handler, and serve with it."""
+    with scgi_server.placed(place):
+        try:
+            handler_class(scgi_server.NO_PARENT).serve()
+        except SystemExit as end:
+            return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+    return 0
+
+
+def serve_handler(handler: Any, place: Place) -> int:
+    """Serve with a handler that is there."""
+    import os
+
+    is_mounted = is_worker() and "SCGI_MOUNT" in os.environ
+    answer = by_connection if wants_connection(handler) else by_streams
+
+    def call(env: "dict[str, str]", request: Any) -> None:
+        answer(handler, env, request)
+
+    return run(lambda: _native.serve_calls(call, is_mounted, place))
+
+
+def wants_connection(handler: Any) -> bool:
+    """Whether the handler reads the request from the connection by itself."""
+    own = scgi_server.SCGIHandler
+    kind = type(handler)
+    return not isinstance(handler, own) or (
+        kind.handle_connection is not own.handle_connection or kind.read_env is not own.read_env
+    )
+
+
+def by_connection(handler: Any, env: "dict[str, str]", request: Any) -> None:
+    connection = Connection(env, request)
+    handler.handle_connection(connection)
+    connection.end()
+
+
+def by_streams(handler: Any, env: "dict[str, str]", request: Any) -> None:
+    output = Output(request)
+    handler.produce(env, request.length, reader(request), output)
+    output.end()
