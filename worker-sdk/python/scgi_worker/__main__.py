@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from ._load import LoadError, load
-from ._serve import KINDS, serve
+from ._serve import KINDS, kind_of, serve
 
 
 def main() -> int:
@@ -25,7 +25,12 @@ def main() -> int:
         traceback.print_exc()
         print(f"scgi_worker: cannot import the app {arguments.app!r}", file=sys.stderr)
         return 1
-    return serve(app, kind=kinds[0] if kinds else None, threads=arguments.threads)
+    try:
+        kind = kinds[0] if kinds else kind_of(app)
+    except TypeError as error:
+        print(f"scgi_worker: {error}", file=sys.stderr)
+        return 1
+    return serve(app, kind=kind, threads=arguments.threads)
 
 
 def parse(words: "list[str]") -> argparse.Namespace:
