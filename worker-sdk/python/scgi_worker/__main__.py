@@ -1,6 +1,7 @@
 """The command line: `python3 -m scgi_worker shop:app`."""
 
 import argparse
+import importlib
 import os
 import sys
 import traceback
@@ -22,8 +23,9 @@ def main() -> int:
         return 1
     except BaseException:
         # Also SystemExit: a module that exits while it is imported, even with 0, serves nothing.
-        traceback.print_exc()
+        # Said first: the last lines are what a manager shows of a worker that died.
         print(f"scgi_worker: cannot import the app {arguments.app!r}", file=sys.stderr)
+        tell_import_error()
         return 1
     try:
         kind = kinds[0] if kinds else kind_of(app)
@@ -31,6 +33,23 @@ def main() -> int:
         print(f"scgi_worker: {error}", file=sys.stderr)
         return 1
     return serve(app, kind=kind, threads=arguments.threads)
+
+
+def tell_import_error() -> None:
+    """Print the exception at hand, from where the app's own files begin."""
+    kind, error, place = sys.exc_info()
+    own = {__file__, load.__code__.co_filename, importlib.__file__}
+    frame = place
+    while frame is not None:
+        name = frame.tb_frame.f_code.co_filename
+        if name not in own and not name.startswith("<frozen importlib"):
+            place = frame
+            break
+        frame = frame.tb_next
+    else:
+        # The import itself failed: there is no such module, or it is no Python.
+        place = None
+    traceback.print_exception(kind, error, place)
 
 
 def parse(words: "list[str]") -> argparse.Namespace:

@@ -1,5 +1,6 @@
 """Serving with a handler object: of a class like `SCGIHandler`."""
 
+import os
 from typing import Any
 
 from . import _native, scgi_server
@@ -9,10 +10,17 @@ from ._streams import Output, reader
 
 
 def serve_class(handler_class: Any, place: Place) -> int:
-    """Make a handler, and serve with it."""
+    """Make a handler, and serve with it.
+
+    One that is no `SCGIHandler` of ours, as those made for the package `scgi`, has a `serve` that
+    waits for what no parent sends: all that is wanted of it is what it does with a connection.
+    """
     with scgi_server.placed(place):
+        handler = handler_class(scgi_server.NO_PARENT)
+        if not isinstance(handler, scgi_server.SCGIHandler):
+            return serve_handler(handler, place)
         try:
-            handler_class(scgi_server.NO_PARENT).serve()
+            handler.serve()
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     return 0
@@ -20,8 +28,6 @@ def serve_class(handler_class: Any, place: Place) -> int:
 
 def serve_handler(handler: Any, place: Place) -> int:
     """Serve with a handler that is there."""
-    import os
-
     is_mounted = is_worker() and "SCGI_MOUNT" in os.environ
     answer = by_connection if wants_connection(handler) else by_streams
 

@@ -221,8 +221,9 @@ class SCGIServer:
         """Be one worker; the pool is somebody else's."""
         if self.max_children != 5:
             log(f"max_children={self.max_children} is not used: scgid's configuration says how many")
-        self.handler_class(NO_PARENT).serve()
-        sys.exit(0)
+        from ._handler import serve_class
+
+        sys.exit(serve_class(self.handler_class, _place))
 
 
 def main() -> None:

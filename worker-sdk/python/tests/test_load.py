@@ -30,9 +30,15 @@ class Load(unittest.TestCase):
     def test_a_module_that_cannot_be_imported_is_told_with_its_traceback(self) -> None:
         said = self.refused("import nowhere_to_be_found")
 
-        self.assertIn("Traceback (most recent call last):", said)
-        self.assertIn("ModuleNotFoundError: No module named 'nowhere_to_be_found'", said)
-        self.assertEqual(said[-1], "scgi_worker: cannot import the app 'app'")
+        self.assertEqual(said[0], "scgi_worker: cannot import the app 'app'")
+        self.assertEqual(said[1], "Traceback (most recent call last):")
+        self.assertRegex(said[2], r'^  File ".*/app.py", line 1, in <module>$')
+        self.assertEqual(said[-1], "ModuleNotFoundError: No module named 'nowhere_to_be_found'")
+
+    def test_a_module_that_is_not_there_is_told_without_the_ways_it_was_looked_for(self) -> None:
+        said = self.refused("", "nowhere_to_be_found")
+
+        self.assertEqual(said[1:], ["ModuleNotFoundError: No module named 'nowhere_to_be_found'"])
 
     def test_a_module_that_exits_while_it_is_imported_has_failed(self) -> None:
         said = self.refused("raise SystemExit(0)")
