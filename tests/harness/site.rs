@@ -47,10 +47,9 @@ pub fn program(name: &str) -> PathBuf {
 ///
 /// If it is not there: a test that was skipped would look like one that passed.
 pub fn python() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let python = workspace.join("target/python-env/bin/python3");
-    assert!(python.exists(), "`{}` is missing; `tests/python` makes it", python.display());
-    python
+    let asks = std::env::current_exe().unwrap();
+    let mut places = asks.ancestors().map(|folder| folder.join("python-env/bin/python3"));
+    places.find(|python| python.exists()).expect("`tests/python` has made it")
 }
 
 /// To be called first by a test that changes owners or identities.

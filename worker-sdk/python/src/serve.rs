@@ -128,8 +128,8 @@ fn environ(py: Python<'_>, is_mounted: bool, request: &Request<'_>) -> PyResult<
     let environ = PyDict::new(py);
     fill(&environ, request)?;
     if is_mounted {
-        environ.set_item("SCRIPT_NAME", latin1(py, request.mount().as_bytes()))?;
-        environ.set_item("PATH_INFO", latin1(py, request.path().as_bytes()))?;
+        environ.set_item("SCRIPT_NAME", latin1(py, &request.script_name()))?;
+        environ.set_item("PATH_INFO", latin1(py, &request.path_info()))?;
     }
     Ok(environ.unbind())
 }

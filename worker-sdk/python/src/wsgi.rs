@@ -55,8 +55,8 @@ impl Wsgi {
     ) -> PyResult<Py<PyDict>> {
         let environ = self.base.bind(py).copy()?;
         fill(&environ, request)?;
-        environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, request.mount().as_bytes()))?;
-        environ.set_item(intern!(py, "PATH_INFO"), latin1(py, request.path().as_bytes()))?;
+        environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &request.script_name()))?;
+        environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &request.path_info()))?;
         if is_secure(request) {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
         }
