@@ -1,11 +1,10 @@
 """Serving with a handler object: of a class like `SCGIHandler`."""
 
-import os
 from typing import Any
 
 from . import _native, scgi_server
 from ._connection import Connection
-from ._serve import Place, is_worker, run
+from ._serve import Place, is_mounted, run
 from ._streams import Output, reader
 
 
@@ -28,13 +27,12 @@ def serve_class(handler_class: Any, place: Place) -> int:
 
 def serve_handler(handler: Any, place: Place) -> int:
     """Serve with a handler that is there."""
-    is_mounted = is_worker() and "SCGI_MOUNT" in os.environ
     answer = by_connection if wants_connection(handler) else by_streams
 
     def call(env: "dict[str, str]", request: Any) -> None:
         answer(handler, env, request)
 
-    return run(lambda: _native.serve_calls(call, is_mounted, place))
+    return run(lambda: _native.serve_calls(call, is_mounted(), place))
 
 
 def wants_connection(handler: Any) -> bool:

@@ -18,7 +18,7 @@ import traceback
 from typing import Any, Optional
 
 from . import _native
-from ._serve import Place, is_worker
+from ._serve import Place
 
 #: What the parent waits for.
 SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
@@ -206,11 +206,6 @@ def be_worker(server: Any, parent: int) -> None:
         finally:
             # What the parent's program has to clean up is not this process's to do.
             os._exit(status)
-
-
-def is_managed() -> bool:
-    """Whether somebody else has the pool: scgid, or whoever started us with a socket for stdin."""
-    return is_worker()
 
 
 def inherited_socket() -> Optional[socket.socket]:

@@ -70,6 +70,11 @@ def is_worker() -> bool:
     return "SCGI_APP" in os.environ and os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
+def is_mounted() -> bool:
+    """Whether the configuration says where the app is mounted."""
+    return is_worker() and "SCGI_MOUNT" in os.environ
+
+
 def get_ready() -> None:
     """Leave signals to the SDK, and let what is printed be read at once.
 

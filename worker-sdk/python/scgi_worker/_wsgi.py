@@ -7,7 +7,7 @@ from typing import Any, Callable
 from wsgiref.util import FileWrapper
 
 from . import _native
-from ._serve import Place, is_worker, run
+from ._serve import Place, is_mounted, is_worker, run
 from ._streams import reader
 
 
@@ -16,12 +16,13 @@ class Parts:
     """What the environ of every request is made of."""
 
     base: "dict[str, Any]"
+    is_mounted: bool
     in_memory: Callable[[bytes], Any] = BytesIO
     as_it_comes: Callable[[Any], Any] = reader
 
 
 def serve_wsgi(app: Any, place: Place) -> int:
-    parts = Parts(base_environ(place.concurrency() > 1, is_worker()))
+    parts = Parts(base_environ(place.concurrency() > 1, is_worker()), is_mounted())
     return run(lambda: _native.serve_wsgi(app, parts, place))
 
 

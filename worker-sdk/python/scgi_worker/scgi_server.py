@@ -157,9 +157,10 @@ class SCGIServer:
 
     def serve(self) -> None:
         """Serve until told to leave, then exit."""
-        from ._pool import inherited_socket, is_managed
+        from ._pool import inherited_socket
+        from ._serve import is_worker
 
-        if is_managed():
+        if is_worker():
             self._serve_here()
         self.serve_on_socket(inherited_socket() or self.get_listening_socket())
 

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 use scgi_worker::Request;
@@ -28,13 +29,60 @@ struct Kept {
     text: Py<PyString>,
 }
 
+/// What was seen of a request while its variables were gone through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// The client speaks HTTPS.
+    pub(crate) is_secure: bool,
+    has_script_name: bool,
+    has_plain_path: bool,
+}
+
+impl Seen {
+    fn look(&mut self, name: &[u8], value: &[u8]) {
+        match name {
+            b"HTTPS" => {
+                let on: [&[u8]; 3] = [b"on", b"1", b"yes"];
+                self.is_secure |= on.iter().any(|on| value.eq_ignore_ascii_case(on));
+            }
+            b"REQUEST_SCHEME" => self.is_secure |= value.eq_ignore_ascii_case(b"https"),
+            b"SCRIPT_NAME" => self.has_script_name = true,
+            b"PATH_INFO" => self.has_plain_path = value.len() > 1 && !value.contains(&b'%'),
+            _ => {}
+        }
+    }
+
+    /// Whether `SCRIPT_NAME` and `PATH_INFO` need no mending: no mount is configured, and both were
+    /// sent, in a form that no front end gets wrong.
+    fn is_split(self, is_mounted: bool) -> bool {
+        !is_mounted && self.has_script_name && self.has_plain_path
+    }
+}
+
+/// Puts `SCRIPT_NAME` and `PATH_INFO` right, as CGI has them.
+pub(crate) fn split<S>(
+    environ: &Bound<'_, PyDict>,
+    request: &Request<'_, S>,
+    seen: Seen,
+    is_mounted: bool,
+) -> PyResult<()> {
+    if seen.is_split(is_mounted) {
+        return Ok(());
+    }
+    let py = environ.py();
+    environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &request.script_name()))?;
+    environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &request.path_info()))
+}
+
 /// Adds the variables of `request` to `environ`, as Latin-1, those apart that WSGI forbids.
-pub(crate) fn fill<S>(environ: &Bound<'_, PyDict>, request: &Request<'_, S>) -> PyResult<()> {
+pub(crate) fn fill<S>(environ: &Bound<'_, PyDict>, request: &Request<'_, S>) -> PyResult<Seen> {
     LAST.with_borrow_mut(|last| {
+        let mut seen = Seen::default();
         for (at, (name, value)) in request.vars().enumerate() {
             if matches!(name, b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE") {
                 continue;
             }
+            seen.look(name, value);
             if at >= KEPT {
                 let py = environ.py();
                 environ.set_item(latin1(py, name), latin1(py, value))?;
@@ -45,7 +93,7 @@ pub(crate) fn fill<S>(environ: &Bound<'_, PyDict>, request: &Request<'_, S>) -> 
             }
             set(environ, &mut last[at], name, value)?;
         }
-        Ok(())
+        Ok(seen)
     })
 }
 

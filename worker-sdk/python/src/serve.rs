@@ -12,7 +12,7 @@ use scgi_protocol::inherit;
 use scgi_worker::{App, Exit, Request, Response};
 
 use crate::call::{call, prepare};
-use crate::environ::{fill, latin1};
+use crate::environ::{fill, split};
 use crate::lent;
 use crate::request::PyRequest;
 use crate::wsgi::Wsgi;
@@ -32,6 +32,7 @@ pub(crate) struct Parts {
     base: Py<PyDict>,
     in_memory: Py<PyAny>,
     as_it_comes: Py<PyAny>,
+    is_mounted: bool,
 }
 
 /// Serves a WSGI app until told to leave; the exit status.
@@ -42,24 +43,24 @@ pub(crate) fn serve_wsgi(
     parts: Parts,
     place: Place,
 ) -> PyResult<i32> {
-    let Parts { base, in_memory, as_it_comes } = parts;
-    let wsgi = Arc::new(Wsgi { app, base, in_memory, as_it_comes });
+    let Parts { base, in_memory, as_it_comes, is_mounted } = parts;
+    let wsgi = Arc::new(Wsgi { app, base, in_memory, as_it_comes, is_mounted });
     serve(py, place, move |request| Wsgi::answer(&wsgi, request))
 }
 
 /// Serves by calling `target(environ, request)` for each request; the exit status.
 ///
-/// The variables are as the front end sent them, unless the configuration says where the app is
-/// mounted: `SCRIPT_NAME` and `PATH_INFO` follow from that then.
+/// The variables are as the front end sent them, save `SCRIPT_NAME` and `PATH_INFO` if they are to
+/// be split as CGI has them (`is_split`).
 #[pyfunction]
 pub(crate) fn serve_calls(
     py: Python<'_>,
     target: Py<PyAny>,
-    is_mounted: bool,
+    is_split: bool,
     place: Place,
 ) -> PyResult<i32> {
     let target = Arc::new(target);
-    serve(py, place, move |request| answer(&target, is_mounted, request))
+    serve(py, place, move |request| answer(&target, is_split, request))
 }
 
 /// Makes this process leave, by SIGTERM, when `parent` is no more.
@@ -109,9 +110,9 @@ fn serve(
     })
 }
 
-fn answer(target: &Arc<Py<PyAny>>, is_mounted: bool, request: &mut Request<'_>) -> Response {
+fn answer(target: &Arc<Py<PyAny>>, is_split: bool, request: &mut Request<'_>) -> Response {
     let number = lent::next_number();
-    let environ = match prepare(|py| environ(py, is_mounted, request)) {
+    let environ = match prepare(|py| environ(py, is_split, request)) {
         Ok(environ) => environ,
         Err(answer) => return answer,
     };
@@ -124,12 +125,11 @@ fn answer(target: &Arc<Py<PyAny>>, is_mounted: bool, request: &mut Request<'_>) 
     })
 }
 
-fn environ(py: Python<'_>, is_mounted: bool, request: &Request<'_>) -> PyResult<Py<PyDict>> {
+fn environ(py: Python<'_>, is_split: bool, request: &Request<'_>) -> PyResult<Py<PyDict>> {
     let environ = PyDict::new(py);
-    fill(&environ, request)?;
-    if is_mounted {
-        environ.set_item("SCRIPT_NAME", latin1(py, &request.script_name()))?;
-        environ.set_item("PATH_INFO", latin1(py, &request.path_info()))?;
+    let seen = fill(&environ, request)?;
+    if is_split {
+        split(&environ, request, seen, true)?;
     }
     Ok(environ.unbind())
 }

@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use scgi_worker::{IntoResponse, Request, Response};
 
 use crate::call::{call, prepare};
-use crate::environ::{fill, latin1};
+use crate::environ::{fill, split};
 use crate::lent::{self, Number};
 use crate::request::PyRequest;
 use crate::start::StartResponse;
@@ -26,6 +26,8 @@ pub(crate) struct Wsgi {
     pub(crate) in_memory: Py<PyAny>,
     /// Makes `wsgi.input` of a request.
     pub(crate) as_it_comes: Py<PyAny>,
+    /// The configuration says where the app is mounted.
+    pub(crate) is_mounted: bool,
 }
 
 impl Wsgi {
@@ -54,10 +56,9 @@ impl Wsgi {
         number: Number,
     ) -> PyResult<Py<PyDict>> {
         let environ = self.base.bind(py).copy()?;
-        fill(&environ, request)?;
-        environ.set_item(intern!(py, "SCRIPT_NAME"), latin1(py, &request.script_name()))?;
-        environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &request.path_info()))?;
-        if is_secure(request) {
+        let seen = fill(&environ, request)?;
+        split(&environ, request, seen, self.is_mounted)?;
+        if seen.is_secure {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
         }
         let input = match early {
@@ -88,12 +89,6 @@ fn early_body(request: &mut Request<'_>) -> Result<Option<Vec<u8>>, Response> {
     }
     let limit = usize::try_from(READ_BYTES).expect("a mebibyte is addressable");
     request.body_to_vec(limit).map(Some).map_err(|error| Err::<(), _>(error).into_response())
-}
-
-fn is_secure(request: &Request<'_>) -> bool {
-    let is_on = |value: &str| ["on", "1", "yes"].iter().any(|on| value.eq_ignore_ascii_case(on));
-    request.var("HTTPS").is_some_and(is_on)
-        || request.var("REQUEST_SCHEME").is_some_and(|scheme| scheme.eq_ignore_ascii_case("https"))
 }
 
 /// Sends what the app answered with: all at once if it is all there, else piece by piece.
