@@ -47,4 +47,4 @@ pub use port::Port;
 pub use prometheus::{Prometheus, check_metrics};
 pub use redact::redact;
 pub use scgi::{Exchange, Request, ScgiClient};
-pub use site::{Site, needs_root, program};
+pub use site::{Site, needs_root, program, python};

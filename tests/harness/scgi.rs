@@ -149,6 +149,8 @@ fn encode(request: &Request) -> Vec<u8> {
         .variable("PATH_INFO", path)
         .variable("SCRIPT_NAME", "")
         .variable("SERVER_PROTOCOL", "HTTP/1.1")
+        .variable("SERVER_NAME", "localhost")
+        .variable("SERVER_PORT", "80")
         .variable("REMOTE_ADDR", "127.0.0.1");
     let mut bytes = head.encode().unwrap();
     bytes.extend_from_slice(body);

@@ -4,6 +4,7 @@
 //! $dir                          the folder
 //! $echo, $pages, $unruly, $blocking  the apps of `tests/apps`
 //! $scgid                        the daemon's own program
+//! $python                       a Python with scgi_worker and some apps, made by `tests/python`
 //! $port_NAME                    a port kept free for NAME, the same one each time
 //! ```
 
@@ -38,6 +39,17 @@ pub fn program(name: &str) -> PathBuf {
     places.find(|program| program.exists()).unwrap_or_else(|| {
         panic!("`{name}` is missing near `{}`; cargo builds it with the tests", asks.display())
     })
+}
+
+/// The Python that has scgi_worker as it is in the sources, and apps from PyPI.
+///
+/// # Panics
+///
+/// If it is not there: a test that was skipped would look like one that passed.
+pub fn python() -> PathBuf {
+    let asks = std::env::current_exe().unwrap();
+    let mut places = asks.ancestors().map(|folder| folder.join("python-env/bin/python3"));
+    places.find(|python| python.exists()).expect("`tests/python` has made it")
 }
 
 /// To be called first by a test that changes owners or identities.
@@ -160,6 +172,9 @@ impl Site {
                 let path = program(&format!("it-{name}"));
                 filled = filled.replace(&mark, &path.display().to_string());
             }
+        }
+        if filled.contains("$python") {
+            filled = filled.replace("$python", &python().display().to_string());
         }
         while let Some((before, after)) = filled.split_once("$port_") {
             let end = after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len());

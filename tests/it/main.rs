@@ -23,6 +23,7 @@ mod metrics;
 mod nginx;
 mod plan;
 mod programs;
+mod python;
 mod rebind;
 mod reload;
 mod roll;

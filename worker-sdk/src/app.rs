@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
 use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::pulse::Pulse;
 use crate::request::Request;
 use crate::response::IntoResponse;
 use crate::route::{Handler, RouteError, Routes, Writes};
-use crate::serve::{Post, serve};
+use crate::serve::{Around, Post, serve};
 use crate::service::{Service, Terms};
 use crate::testing::TestApp;
 
@@ -56,6 +57,8 @@ pub struct App<S = ()> {
     limits: Limits,
     threads: Option<NonZeroU16>,
     listen: Option<Address>,
+    socket: Option<OwnedFd>,
+    around: Option<Around>,
 }
 
 /// How a worker ended, as the exit status of its process.
@@ -130,6 +133,8 @@ impl<S: Send + Sync + 'static> App<S> {
             limits: Limits::default(),
             threads: None,
             listen: None,
+            socket: None,
+            around: None,
         }
     }
 
@@ -272,6 +277,32 @@ impl<S: Send + Sync + 'static> App<S> {
         Self { listen: Some(address), ..self }
     }
 
+    /// Serves on a socket that this program made and that listens, whatever it was born with: the
+    /// way of a program that forks its own workers. It is made non-blocking, for all that hold it.
+    #[must_use]
+    pub fn socket(self, socket: OwnedFd) -> Self {
+        Self { socket: Some(socket), ..self }
+    }
+
+    /// Runs every thread that serves inside `around`, which calls what it is given, once: the
+    /// place for what a thread needs for as long as it lives.
+    ///
+    /// ```no_run
+    /// use scgi_worker::App;
+    ///
+    /// App::new().around(|serve| {
+    ///     // what is made here is there until the thread ends
+    ///     serve();
+    /// });
+    /// ```
+    #[must_use]
+    pub fn around(
+        self,
+        around: impl Fn(&mut (dyn FnMut() + Send)) + Send + Sync + 'static,
+    ) -> Self {
+        Self { around: Some(Box::new(around)), ..self }
+    }
+
     /// Serves until told to leave, and returns when the last request is answered.
     ///
     /// As a worker of scgid it takes over what it was born with. Started by hand it listens on
@@ -308,7 +339,12 @@ impl<S: Send + Sync + 'static> App<S> {
         let default = || DEFAULT_ADDRESS.parse().expect("the default address is one");
         let own = self.listen.take().unwrap_or_else(default);
         let threads = self.threads;
-        let found = birth::look_around(&own).map_err(RunError::Birth)?;
+        let around = self.around.take().unwrap_or_else(|| Box::new(|serve| serve()));
+        let found = match self.socket.take() {
+            Some(socket) => birth::with_socket(socket),
+            None => birth::look_around(&own),
+        }
+        .map_err(RunError::Birth)?;
         self.limits.queue_timeout = self.limits.queue_timeout.or(found.queue_timeout);
         let concurrency = found.concurrency.and_then(NonZeroU16::new);
         let drain = if found.is_managed { Drain::of_worker() } else { Drain::of_program() };
@@ -325,7 +361,7 @@ impl<S: Send + Sync + 'static> App<S> {
             problems.for_each(|problem| log::say(&log::chain(&problem)));
             RunError::Routes(last)
         })?;
-        let served = serve(&service, &post).map_err(RunError::Start);
+        let served = serve(&service, &post, &around).map_err(RunError::Start);
         drop(found.page_fd);
         if let Some(path) = found.made {
             // Another process may have replaced or removed it already.
@@ -335,7 +371,7 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     fn seal(self, page: Page, mount: Option<String>) -> Result<Service<S>, Vec<RouteError>> {
-        let Self { mut routes, state, limits, threads: _, listen: _ } = self;
+        let Self { mut routes, state, limits, .. } = self;
         routes.seal()?;
         Ok(Service { routes, state, terms: Arc::new(Terms::new(limits, page)), mount })
     }

@@ -12,7 +12,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process;
 use std::time::Duration;
@@ -78,20 +78,7 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
     if let Some(birth) = Birth::from_environment(|name| env::var_os(name), process::id()) {
         return of_worker(birth);
     }
-    let voice = env::var("NOTIFY_SOCKET").ok().and_then(|name| voice(&name));
-    let found = Found {
-        listeners: Vec::new(),
-        page: Page::create().map_err(BirthError::NoPage)?.0,
-        page_fd: None,
-        watchdog: voice.is_some().then(watchdog).flatten(),
-        voice,
-        mount: None,
-        concurrency: None,
-        queue_timeout: None,
-        on_trial: false,
-        is_managed: true,
-        made: None,
-    };
+    let found = of_nobody()?;
     if let Some(count) = handed_over() {
         return Ok(Found { listeners: take_listeners(count)?, ..found });
     }
@@ -109,6 +96,34 @@ pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
         Address::Tcp(_) => None,
     };
     Ok(Found { listeners: vec![listener], is_managed: false, made, ..found })
+}
+
+/// What there is for a program that listens on `socket`, which somebody in it made.
+///
+/// # Errors
+///
+/// [`BirthError::Listen`], if it does not listen; [`BirthError::NoPage`].
+pub(crate) fn with_socket(socket: OwnedFd) -> Result<Found, BirthError> {
+    let number = socket.as_raw_fd();
+    Ok(Found { listeners: vec![inherited(number, socket)?], ..of_nobody()? })
+}
+
+/// What there is for a program that was handed nothing.
+fn of_nobody() -> Result<Found, BirthError> {
+    let voice = env::var("NOTIFY_SOCKET").ok().and_then(|name| voice(&name));
+    Ok(Found {
+        listeners: Vec::new(),
+        page: Page::create().map_err(BirthError::NoPage)?.0,
+        page_fd: None,
+        watchdog: voice.is_some().then(watchdog).flatten(),
+        voice,
+        mount: None,
+        concurrency: None,
+        queue_timeout: None,
+        on_trial: false,
+        is_managed: true,
+        made: None,
+    })
 }
 
 fn of_worker(birth: Birth) -> Result<Found, BirthError> {

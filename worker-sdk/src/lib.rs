@@ -89,9 +89,9 @@ pub use environ::environ;
 pub use limits::Limits;
 pub use raw::{Parting, serve_connections};
 pub use request::Request;
-pub use response::{IntoResponse, Response};
+pub use response::{IntoResponse, Response, Stage};
 pub use scgi_protocol::address::Address;
-pub use scgi_protocol::scgi::Policy;
+pub use scgi_protocol::scgi::{Policy, ResponseHead};
 #[cfg(feature = "async")]
 pub use tasks::{Incoming, Mount, Server, Variables};
 pub use trace::Traceparent;

@@ -10,6 +10,8 @@
 //! as much as the limits say, and then its handler waits. Whoever has the outlet sees to it that what
 //! is kept at the end is sent. Decides nothing about faults: it says what was wrong, and whether anything was sent.
 
+mod staged;
+
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
@@ -162,7 +164,7 @@ impl<'r> Outlet<'r> {
         self.buffers.held.clear();
         self.status = status;
         let draft = Draft { status, content_type, headers };
-        if matches!(status, 204 | 304) {
+        if matches!(status, 204 | 304) && !matches!(content, Content::Staged(_)) {
             return self.write_head(&draft, Length::NoBody).and_then(|()| self.send(&[]));
         }
         match content {
@@ -173,6 +175,7 @@ impl<'r> Outlet<'r> {
             }),
             Content::Stream { write, length } => self.stream(draft, length, |to| write(to)),
             Content::Exchange(run) => self.stream(draft, None, |to| run(body, to)),
+            Content::Staged(run) => self.staged(run, body),
         }
     }
 
@@ -343,7 +346,7 @@ impl<'r> Outlet<'r> {
 pub(crate) fn may_block(response: &Response) -> bool {
     match &response.content {
         Content::Reader { .. } | Content::Stream { .. } => true,
-        Content::Bytes(_) | Content::Exchange(_) => false,
+        Content::Bytes(_) | Content::Exchange(_) | Content::Staged(_) => false,
     }
 }
 

@@ -4,12 +4,16 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read, Write};
 
+use scgi_protocol::scgi::ResponseHead;
+
 use crate::body::Body;
 
 /// Text as a string that is known at compile time, or one made for the occasion.
 pub(crate) type Text = Cow<'static, str>;
 
 type Streamed = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()> + Send>;
+/// What makes a response whose head is not known beforehand.
+pub(crate) type Staged = Box<dyn FnOnce(&mut Body<'_>, &mut dyn Stage) -> io::Result<()> + Send>;
 type Exchanged = Box<dyn FnOnce(&mut Body<'_>, &mut dyn Write) -> io::Result<()> + Send>;
 
 /// A response: status, headers, and a body that is there already or comes piece by piece.
@@ -40,6 +44,25 @@ pub(crate) enum Content {
     Reader { source: Box<dyn Read + Send>, length: Option<u64> },
     Stream { write: Streamed, length: Option<u64> },
     Exchange(Exchanged),
+    Staged(Staged),
+}
+
+/// The way out for a response that says its head itself, see [`Response::staged`].
+///
+/// Bytes written are sent when some kilobytes have come together and on `flush`; if all is said
+/// before that, `Content-Length` is added.
+pub trait Stage: Write {
+    /// Says the head. Until something of it has been sent another one may take its place.
+    ///
+    /// A `Content-Length` in it is held against what is written.
+    ///
+    /// # Errors
+    ///
+    /// If a head has been sent, or this one announces no number of bytes.
+    fn begin(&mut self, head: ResponseHead) -> io::Result<()>;
+
+    /// Whether a head has been sent, so that nothing can be changed about it.
+    fn is_sent(&self) -> bool;
 }
 
 impl Response {
@@ -119,6 +142,31 @@ impl Response {
         Self::of("application/octet-stream", Content::Exchange(Box::new(run)))
     }
 
+    /// A response of which nothing is known beforehand: `run` reads the request's body, says
+    /// status and headers when it knows them, and writes. This is how CGI works, and it is for
+    /// bringing other interfaces to this one; handlers written for it have no need of it.
+    ///
+    /// Headers are checked as those of other responses are. If `run` fails before anything was
+    /// sent, the client gets a 500; after that the connection is cut.
+    ///
+    /// ```
+    /// use scgi_worker::{App, Response, ResponseHead};
+    ///
+    /// let app = App::new().get("/", |_| {
+    ///     Response::staged(|_body, out| {
+    ///         out.begin(ResponseHead::new(404).with_reason("Gone Fishing"))?;
+    ///         out.write_all(b"back at six\n")
+    ///     })
+    /// });
+    ///
+    /// assert_eq!(app.test().get("/").send().status(), 404);
+    /// ```
+    pub fn staged(
+        run: impl FnOnce(&mut Body<'_>, &mut dyn Stage) -> io::Result<()> + Send + 'static,
+    ) -> Self {
+        Self { content: Content::Staged(Box::new(run)), ..Self::new(200) }
+    }
+
     /// The same response with another status, 200 to 999.
     pub fn status(self, status: u16) -> Self {
         Self { status, ..self }
@@ -179,6 +227,7 @@ impl fmt::Debug for Content {
             Self::Reader { .. } => f.write_str("a reader"),
             Self::Stream { .. } => f.write_str("a stream"),
             Self::Exchange(_) => f.write_str("an exchange"),
+            Self::Staged(_) => f.write_str("staged"),
         }
     }
 }

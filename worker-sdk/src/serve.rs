@@ -20,6 +20,9 @@ use crate::service::Service;
 use crate::shield::{Ready, Shield};
 use crate::wire::Socket;
 
+/// What every thread is run inside of.
+pub(crate) type Around = Box<dyn Fn(&mut (dyn FnMut() + Send)) + Send + Sync>;
+
 /// What the threads of a worker wait with.
 pub(crate) struct Post {
     pub(crate) listeners: Vec<Listener>,
@@ -29,14 +32,15 @@ pub(crate) struct Post {
     pub(crate) line: Line,
 }
 
-/// Serves until told to leave, and what is in flight then to its end, parked clients included.
+/// Serves until told to leave, and what is in flight then to its end, parked clients included; every
+/// thread inside `around`.
 ///
 /// # Errors
 ///
 /// If the threads or their descriptors cannot be had; nothing was accepted then.
-pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post) -> io::Result<()> {
+pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post, around: &Around) -> io::Result<()> {
     let shield = Arc::new(Shield::new(Arc::clone(&service.terms))?);
-    let shift = Shift { service, post, shield: &shield };
+    let shift = Shift { service, post, around, shield: &shield };
     let gates = (0..post.threads.get())
         .map(|_| Gate::open(post, Some(&shield)))
         .collect::<io::Result<Vec<_>>>()?;
@@ -67,11 +71,23 @@ pub(crate) fn serve<S: Sync>(service: &Service<S>, post: &Post) -> io::Result<()
 struct Shift<'a, S> {
     service: &'a Service<S>,
     post: &'a Post,
+    around: &'a Around,
     shield: &'a Arc<Shield>,
 }
 
-impl<S> Shift<'_, S> {
-    fn turn(&self, mut gate: Gate<'_>, slot: usize) {
+impl<S: Sync> Shift<'_, S> {
+    /// All that a thread does.
+    fn turn(&self, gate: Gate<'_>, slot: usize) {
+        let mut gate = Some(gate);
+        (self.around)(&mut || {
+            if let Some(gate) = gate.take() {
+                self.work(gate, slot);
+            }
+        });
+        self.leave();
+    }
+
+    fn work(&self, mut gate: Gate<'_>, slot: usize) {
         let mut desk = Desk::new(self.service.terms.tally.record(slot));
         while let Some(arrival) = gate.next() {
             if self.post.drain.is_asked() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use scgi_worker::testing::TestApp;
-use scgi_worker::{App, Body, Limits, Response};
+use scgi_worker::{App, Body, Limits, Response, ResponseHead, Stage};
 
 fn answering(response: impl Fn() -> Response + Send + Sync + 'static) -> TestApp<()> {
     App::new().route("/", move |_| response()).test()
@@ -508,4 +508,93 @@ fn a_program_finds_the_request_in_its_environment_and_nothing_of_the_worker() {
         !lines.iter().any(|line| hidden.iter().any(|name| line.starts_with(name))),
         "{lines:?}"
     );
+}
+
+/// An app whose response is made by `run`.
+fn staging(run: fn(&mut Body<'_>, &mut dyn Stage) -> io::Result<()>) -> TestApp<()> {
+    App::new().route("/", move |_| Response::staged(run)).test()
+}
+
+#[test]
+fn a_staged_response_says_its_head_while_it_is_made() {
+    let app = staging(|body, out| {
+        let mut name = String::new();
+        body.read_to_string(&mut name)?;
+        let head = ResponseHead::new(404).with_reason("No Such Name");
+        out.begin(head.header("X-Name", b"caf\xe9".as_slice()))?;
+        writeln!(out, "no {name}")
+    });
+
+    let answer = app.post("/", "ada").send();
+
+    assert_eq!((answer.status(), answer.text()), (404, "no ada\n"));
+    assert_eq!(answer.headers("X-Name").collect::<Vec<_>>(), [b"caf\xe9"]);
+    assert_eq!(answer.header("Content-Length"), Some("7"));
+}
+
+#[test]
+fn a_staged_head_can_be_taken_back_until_it_is_sent() {
+    let app = staging(|_, out| {
+        out.begin(ResponseHead::new(200))?;
+        assert!(!out.is_sent());
+        out.begin(ResponseHead::new(500))?;
+        out.flush()?;
+        assert!(out.is_sent() && out.begin(ResponseHead::new(200)).is_err());
+        Ok(())
+    });
+
+    assert_eq!(app.get("/").send().status(), 500);
+}
+
+#[test]
+fn a_staged_response_that_says_no_head_is_a_500() {
+    let silent = staging(|_, _| Ok(()));
+    let headless = staging(|_, out| out.write_all(b"text"));
+
+    assert_eq!(silent.get("/").send().status(), 500);
+    assert_eq!(headless.get("/").send().status(), 500);
+}
+
+#[test]
+fn a_staged_response_must_write_what_it_announces() {
+    let short = staging(|_, out| {
+        out.begin(ResponseHead::new(200).header("content-length", "7"))?;
+        out.write_all(b"short")?;
+        out.flush()
+    });
+    let long = staging(|_, out| {
+        out.begin(ResponseHead::new(200).header("Content-Length", "2"))?;
+        out.write_all(b"long")
+    });
+
+    assert!(short.get("/").send().is_cut());
+    assert_eq!(long.get("/").send().status(), 500);
+}
+
+#[test]
+fn a_staged_response_to_head_has_the_length_and_no_body() {
+    let writing = staging(|_, out| {
+        out.begin(ResponseHead::new(200))?;
+        out.write_all(b"hello")
+    });
+    let saying = staging(|_, out| out.begin(ResponseHead::new(200).header("Content-Length", "70")));
+
+    let written = writing.request("HEAD", "/").send();
+    let said = saying.request("HEAD", "/").send();
+
+    assert_eq!((written.header("Content-Length"), written.text()), (Some("5"), ""));
+    assert_eq!((said.header("Content-Length"), said.text()), (Some("70"), ""));
+}
+
+#[test]
+fn a_staged_204_has_neither_body_nor_length() {
+    let app = staging(|_, out| {
+        out.begin(ResponseHead::new(204))?;
+        out.write_all(b"nobody sees this")
+    });
+
+    let answer = app.get("/").send();
+
+    assert_eq!((answer.status(), answer.text()), (204, ""));
+    assert_eq!(answer.header("Content-Length"), None);
 }

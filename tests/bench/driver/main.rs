@@ -4,6 +4,7 @@
 //! sections/   what is measured, one file a table        jobs calls idle kill roll adopt upgrade plan fleet
 //! measure     one load on one server: samples, medians, and how much of the machine was foreign
 //! server      a contender that listens                  pool: spawned here · daemon: `scgid run`
+//! python      WSGI servers as contenders
 //! process     what the kernel says of processes         CPU, memory, sleeps, children
 //! ```
 //!
@@ -15,6 +16,7 @@ mod measure;
 mod options;
 mod pool;
 mod process;
+mod python;
 mod sections;
 mod server;
 mod table;

@@ -1,4 +1,5 @@
 //! The least that can run workers: binds a socket, starts the programs on it, kills them at the end.
+//! Or starts one program that does all that by itself.
 //!
 //! It replaces nobody and counts nothing, so what a contender costs under it is the worker's alone.
 
@@ -9,8 +10,12 @@ use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{Backlog, listen, setsockopt, sockopt};
 use scgi_protocol::address::Address;
+
+use crate::daemon::pid_of;
+use crate::process;
 
 const BACKLOG: i32 = 4096;
 
@@ -32,8 +37,8 @@ nix::setsockopt_impl!(
 /// Workers on one listening socket, which is their standard input.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Kept open, so that a worker's end closes nothing.
-    listener: OwnedFd,
+    /// Kept open, so that a worker's end closes nothing; `None` if the program binds its own.
+    listener: Option<OwnedFd>,
     program: Command,
     workers: Vec<Child>,
 }
@@ -45,11 +50,22 @@ impl Pool {
     ///
     /// The address is taken or the program cannot be started.
     pub(crate) fn start(address: &Address, program: Command, workers: u32) -> io::Result<Self> {
-        let listener = bind(address)?;
+        let listener = Some(bind(address)?);
         let mut pool = Self { listener, program, workers: Vec::new() };
         for _ in 0..workers {
             pool.start_one()?;
         }
+        Ok(pool)
+    }
+
+    /// Starts `program`, which binds its own socket and starts its own workers.
+    ///
+    /// # Errors
+    ///
+    /// The program cannot be started.
+    pub(crate) fn of_one(program: Command) -> io::Result<Self> {
+        let mut pool = Self { listener: None, program, workers: Vec::new() };
+        pool.start_one()?;
         Ok(pool)
     }
 
@@ -59,7 +75,8 @@ impl Pool {
     ///
     /// The program cannot be started.
     pub(crate) fn start_one(&mut self) -> io::Result<()> {
-        self.program.stdin(Stdio::from(self.listener.try_clone()?));
+        let listener = self.listener.as_ref().map(OwnedFd::try_clone).transpose()?;
+        self.program.stdin(listener.map_or_else(Stdio::null, Stdio::from));
         self.workers.push(self.program.spawn()?);
         Ok(())
     }
@@ -71,7 +88,16 @@ impl Pool {
         }
     }
 
-    /// Its workers.
+    /// Those who serve: of a program with workers of its own, these alone.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        if self.listener.is_some() {
+            return self.pids();
+        }
+        let tree = |pid| process::tree(pid).into_iter().skip(1);
+        self.pids().into_iter().flat_map(tree).collect()
+    }
+
+    /// The processes that were started.
     pub(crate) fn pids(&self) -> Vec<u32> {
         self.workers.iter().map(Child::id).collect()
     }
@@ -79,8 +105,13 @@ impl Pool {
 
 impl Drop for Pool {
     fn drop(&mut self) {
+        // Seen before their parent is gone, killed after it, so that it replaces none.
+        let others = if self.listener.is_none() { self.workers() } else { Vec::new() };
         for worker in &mut self.workers {
             let _ = worker.kill();
+        }
+        for pid in others {
+            let _ = kill(pid_of(pid), Signal::SIGKILL);
         }
         self.bury();
     }

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::daemon::{App, Daemon, directory, free_address, pid_of};
 use crate::pool::Pool;
+use crate::python;
 use crate::wait;
 
 /// Who is measured.
@@ -31,6 +32,12 @@ pub(crate) enum Contender {
     Axum,
     /// The SDK's app run by `scgid`.
     Scgid,
+    /// The same jobs as a WSGI app on the Python face, without a daemon.
+    Wsgi,
+    /// That WSGI app under uWSGI, with its master.
+    Uwsgi,
+    /// The same with its lock around accepting.
+    UwsgiLock,
 }
 
 impl Contender {
@@ -43,6 +50,9 @@ impl Contender {
             Self::Async => "async",
             Self::Axum => "axum",
             Self::Scgid => "scgid",
+            Self::Wsgi => "wsgi",
+            Self::Uwsgi => "uwsgi",
+            Self::UwsgiLock => "uwsgi, lock",
         }
     }
 }
@@ -102,8 +112,14 @@ impl Server {
             Contender::Sdk => Command::new(app_program()?),
             Contender::Async | Contender::Axum => tasks_program(contender)?,
             Contender::Scgid => return Self::start_daemon(directory, address, shape.workers),
+            Contender::Wsgi => python::face()?,
+            Contender::Uwsgi => python::uwsgi(&address, shape.workers, &[]),
+            Contender::UwsgiLock => python::uwsgi(&address, shape.workers, &["--thunder-lock"]),
         };
-        let pool = Pool::start(&address, program, shape.workers)?;
+        let pool = match contender {
+            Contender::Uwsgi | Contender::UwsgiLock => Pool::of_one(program)?,
+            _ => Pool::start(&address, program, shape.workers)?,
+        };
         let server = Self { address, side: Side::Pool { pool, _directory: directory } };
         server.wait_for_reply(shape.job)?;
         Ok(server)
@@ -143,7 +159,9 @@ impl Server {
     /// Every process that costs something for it.
     pub(crate) fn processes(&self) -> Vec<u32> {
         match &self.side {
-            Side::Pool { pool, .. } => pool.pids(),
+            Side::Pool { pool, .. } => {
+                pool.pids().into_iter().flat_map(crate::process::tree).collect()
+            }
             Side::Daemon(daemon) => crate::process::tree(daemon.pid()),
         }
     }
@@ -151,7 +169,7 @@ impl Server {
     /// Its workers.
     pub(crate) fn workers(&self) -> Vec<u32> {
         match &self.side {
-            Side::Pool { pool, .. } => pool.pids(),
+            Side::Pool { pool, .. } => pool.workers(),
             Side::Daemon(daemon) => daemon.workers(),
         }
     }

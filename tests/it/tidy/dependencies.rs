@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tower-service",
         ],
     ),
+    ("scgi-worker-python", &["pyo3", "rustix", "scgi-protocol", "scgi-worker", "scoped-tls-hkt"]),
     (
         "scgictl",
         &[

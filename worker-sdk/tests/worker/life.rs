@@ -39,6 +39,18 @@ fn a_worker_takes_its_mount_and_its_threads_from_its_birth() {
 }
 
 #[test]
+fn every_thread_runs_inside_what_the_app_puts_around_it() {
+    let site = Site::unix();
+    let worker = site.worker_as("usual", |birth| birth.concurrency = 3);
+
+    for _ in 0..9 {
+        let seen = ask(&site.address, "GET", "/inside", b"").unwrap();
+        assert!(seen.ends_with("\r\n\r\n1"), "{seen}");
+    }
+    assert!(worker.leave().success());
+}
+
+#[test]
 fn a_worker_serves_all_listeners_of_its_app_at_once() {
     let tcp = Site::tcp();
     let unix = Site::unix().and(&tcp);

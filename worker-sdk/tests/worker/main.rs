@@ -12,6 +12,7 @@ mod process;
 mod shield;
 mod strangers;
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::num::ParseIntError;
 use std::time::Duration;
@@ -25,6 +26,11 @@ const HASTE: Duration = Duration::from_millis(300);
 
 /// How many slow clients a worker waits for that has little room.
 const CROWD: usize = 10;
+
+thread_local! {
+    /// How often what is around the thread was entered.
+    static INSIDE: Cell<u32> = const { Cell::new(0) };
+}
 
 /// Serves, if this process was started for that; passes otherwise.
 #[test]
@@ -53,6 +59,11 @@ fn the_worker() {
         .post("/broken", |_| Response::reader(&[b'x'; 80_000][..], Some(100_000)))
         .post("/refuse", |_| (403, "no"))
         .post("/length", length)
+        .get("/inside", |_| format!("{}", INSIDE.get()))
+        .around(|serve| {
+            INSIDE.set(INSIDE.get() + 1);
+            serve();
+        })
         .limits(limits);
 
     assert_eq!(app.run(), Exit::Drained);

@@ -1,0 +1,79 @@
+//! A request as the package's Python files see it: a number, and what can be asked by it.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use scgi_worker::ResponseHead;
+
+use crate::environ::bytes_of;
+use crate::lent::{self, Number};
+
+/// The most that is read at once, in bytes.
+const READ_BYTES: usize = 256 << 10;
+
+/// Longest response head that is taken in CGI's form, in bytes.
+const HEAD_BYTES: usize = 1 << 20;
+
+/// One request, usable in the call that was made for it.
+#[pyclass(frozen, name = "Request", module = "scgi_worker._native")]
+pub(crate) struct PyRequest {
+    pub(crate) number: Number,
+    /// Bytes of the body.
+    #[pyo3(get)]
+    pub(crate) length: u64,
+}
+
+#[pymethods]
+impl PyRequest {
+    /// What there is of the body, at least one and at most `size` bytes; none at its end.
+    fn read<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
+        let mut buffer = vec![0; size.min(READ_BYTES)];
+        let read = lent::with(py, self.number, |ends| ends.read(&mut buffer))?;
+        Ok(PyBytes::new(py, &buffer[..read]))
+    }
+
+    /// Writes a part of the response's body, behind its head.
+    fn write(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        lent::with(py, self.number, |ends| ends.write(bytes))
+    }
+
+    /// Sends what was written so far.
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        lent::with(py, self.number, |ends| ends.flush())
+    }
+
+    /// Says the head of the response.
+    fn begin(&self, py: Python<'_>, status: u16, headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<()> {
+        let mut head = ResponseHead::new(status);
+        for (name, value) in headers {
+            let name = String::from_utf8(name)
+                .map_err(|_| PyValueError::new_err("the name of a header is not ASCII"))?;
+            head = head.header(name, value);
+        }
+        lent::with(py, self.number, |ends| ends.begin(head))
+    }
+
+    /// Says the head of the response as a CGI program writes it, if `bytes` hold all of it: how
+    /// many they are. `None` if more has to come.
+    fn begin_cgi(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Option<usize>> {
+        let decoded = ResponseHead::decode(bytes, HEAD_BYTES)
+            .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let Some((head, taken)) = decoded else { return Ok(None) };
+        lent::with(py, self.number, |ends| ends.begin(head))?;
+        Ok(Some(taken))
+    }
+
+    /// Whether a part of the response has been sent.
+    #[getter]
+    fn sent(&self, py: Python<'_>) -> PyResult<bool> {
+        lent::with(py, self.number, |ends| Ok(ends.is_sent()))
+    }
+}
+
+/// A header as WSGI gives it.
+pub(crate) fn header(name: &str, value: &str) -> PyResult<(String, Vec<u8>)> {
+    let value = bytes_of(value).ok_or_else(|| {
+        PyValueError::new_err(format!("the header {name} has characters beyond Latin-1"))
+    })?;
+    Ok((name.to_owned(), value))
+}

@@ -1,0 +1,135 @@
+//! The two ways to serve: a WSGI app, and calls to a function of the package.
+//!
+//! Returns to Python when the worker leaves, with the exit status to leave with.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyProcessLookupError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use rustix::process::Signal;
+use scgi_protocol::inherit;
+use scgi_worker::{App, Exit, Request, Response};
+
+use crate::call::{call, prepare};
+use crate::environ::{fill, split};
+use crate::lent;
+use crate::request::PyRequest;
+use crate::wsgi::Wsgi;
+
+/// Where and how to serve; what is not said is found as by every worker.
+#[derive(FromPyObject)]
+pub(crate) struct Place {
+    listen: Option<String>,
+    threads: Option<u16>,
+    /// A listening socket, handed over for good.
+    socket: Option<i32>,
+}
+
+/// What WSGI requests are made of.
+#[derive(FromPyObject)]
+pub(crate) struct Parts {
+    base: Py<PyDict>,
+    in_memory: Py<PyAny>,
+    as_it_comes: Py<PyAny>,
+    is_mounted: bool,
+}
+
+/// Serves a WSGI app until told to leave; the exit status.
+#[pyfunction]
+pub(crate) fn serve_wsgi(
+    py: Python<'_>,
+    app: Py<PyAny>,
+    parts: Parts,
+    place: Place,
+) -> PyResult<i32> {
+    let Parts { base, in_memory, as_it_comes, is_mounted } = parts;
+    let wsgi = Arc::new(Wsgi { app, base, in_memory, as_it_comes, is_mounted });
+    serve(py, place, move |request| Wsgi::answer(&wsgi, request))
+}
+
+/// Serves by calling `target(environ, request)` for each request; the exit status.
+///
+/// The variables are as the front end sent them, save `SCRIPT_NAME` and `PATH_INFO` if they are to
+/// be split as CGI has them (`is_split`).
+#[pyfunction]
+pub(crate) fn serve_calls(
+    py: Python<'_>,
+    target: Py<PyAny>,
+    is_split: bool,
+    place: Place,
+) -> PyResult<i32> {
+    let target = Arc::new(target);
+    serve(py, place, move |request| answer(&target, is_split, request))
+}
+
+/// Makes this process leave, by SIGTERM, when `parent` is no more.
+///
+/// # Errors
+///
+/// If it is no more already.
+#[pyfunction]
+pub(crate) fn leave_with_parent(parent: i32) -> PyResult<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
+        .map_err(std::io::Error::from)?;
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if now == Some(parent) {
+        return Ok(());
+    }
+    Err(PyProcessLookupError::new_err(format!("the process {parent} has ended")))
+}
+
+fn serve(
+    py: Python<'_>,
+    place: Place,
+    answer: impl Fn(&mut Request<'_>) -> Response + Send + Sync + 'static,
+) -> PyResult<i32> {
+    let Place { listen, threads, socket } = place;
+    let mut app = App::new().fallback(answer).around(|serve| {
+        // A thread has a state in the interpreter for as long as it lives, not anew for each
+        // request: what Python calls thread-local would be lost between two of them.
+        Python::attach(|py| py.detach(serve));
+    });
+    if let Some(address) = listen {
+        app = app.listen(address.parse().map_err(
+            |error: scgi_protocol::address::AddressError| {
+                pyo3::exceptions::PyValueError::new_err(error.to_string())
+            },
+        )?);
+    }
+    if let Some(threads) = threads {
+        app = app.threads(threads);
+    }
+    if let Some(number) = socket {
+        app = app.socket(inherit::take(number)?);
+    }
+    Ok(match py.detach(|| app.run()) {
+        Exit::Drained => 0,
+        Exit::Failed => 1,
+        Exit::NeverAgain => scgi_protocol::birth::EXIT_NEVER_AGAIN,
+    })
+}
+
+fn answer(target: &Arc<Py<PyAny>>, is_split: bool, request: &mut Request<'_>) -> Response {
+    let number = lent::next_number();
+    let environ = match prepare(|py| environ(py, is_split, request)) {
+        Ok(environ) => environ,
+        Err(answer) => return answer,
+    };
+    let length = request.content_length();
+    let target = Arc::clone(target);
+    Response::staged(move |body, out| {
+        call(number, body, out, |py| {
+            target.call1(py, (environ, PyRequest { number, length })).map(drop)
+        })
+    })
+}
+
+fn environ(py: Python<'_>, is_split: bool, request: &Request<'_>) -> PyResult<Py<PyDict>> {
+    let environ = PyDict::new(py);
+    let seen = fill(&environ, request)?;
+    if is_split {
+        split(&environ, request, seen, true)?;
+    }
+    Ok(environ.unbind())
+}

@@ -1,0 +1,197 @@
+//! A reply whose head is said while it is made: by CGI's ways, or by an interface of another
+//! language.
+//!
+//! ```text
+//! silent ─begin─▶ begun ─16 KiB or flush─▶ sent ─▶ … ─▶ done
+//!                  ▲ └─ begin: another head in its place
+//!                  └─── done before anything was sent: the length is known
+//! ```
+//!
+//! For a HEAD, and for a 204 or 304, what is written is counted and thrown away.
+
+use std::io::{self, Write};
+
+use scgi_protocol::scgi::{NGINX_HEADER_BYTES, ResponseHead, ResponseWriter};
+
+use super::{Fault, Length, Outlet, STREAM_BYTES, decimal};
+use crate::body::Body;
+use crate::response::{Stage, Staged};
+
+/// The way out that a staged response is given.
+struct Wings<'o, 'r> {
+    outlet: &'o mut Outlet<'r>,
+    head: Option<ResponseHead>,
+    is_sent: bool,
+    /// Bytes that the head announces.
+    announced: Option<u64>,
+    /// Bytes that were written.
+    taken: u64,
+    fault: Option<Fault>,
+}
+
+impl Outlet<'_> {
+    /// Sends what `run` says and writes.
+    pub(super) fn staged(&mut self, run: Staged, body: &mut Body<'_>) -> Result<(), Fault> {
+        let mut wings = Wings {
+            outlet: self,
+            head: None,
+            is_sent: false,
+            announced: None,
+            taken: 0,
+            fault: None,
+        };
+        let ran = run(body, &mut wings);
+        wings.end(ran)
+    }
+}
+
+impl Wings<'_, '_> {
+    /// Whether the client gets no body, whatever is written.
+    fn is_bodiless(&self) -> bool {
+        let status = self.head.as_ref().map(ResponseHead::status);
+        self.outlet.head_only || matches!(status, Some(204 | 304))
+    }
+
+    fn length(&self) -> Length {
+        match self.head.as_ref().map(ResponseHead::status) {
+            Some(204 | 304) => Length::NoBody,
+            _ => self.announced.map_or(Length::Unknown, Length::Known),
+        }
+    }
+
+    /// Sends what is held back and `more`, behind the head if that has not gone yet.
+    fn push(&mut self, more: &[u8]) -> io::Result<()> {
+        let pushed = self.write_head().and_then(|()| self.outlet.send(more));
+        pushed.map_err(|fault| {
+            self.fault = Some(fault);
+            self.refusal()
+        })
+    }
+
+    fn write_head(&mut self) -> Result<(), Fault> {
+        if self.is_sent {
+            return Ok(());
+        }
+        let length = self.length();
+        let head = self.head.as_ref().expect("nothing is taken before there is a head");
+        let buffer = &mut self.outlet.buffers.head;
+        let written = write(head, length, buffer).map_err(Fault::Invalid)?;
+        if written > NGINX_HEADER_BYTES {
+            self.outlet.large_head = Some(written);
+        }
+        self.outlet.status = head.status();
+        self.is_sent = true;
+        Ok(())
+    }
+
+    /// What whoever writes is told from the fault on.
+    fn refusal(&self) -> io::Error {
+        self.outlet.broken.unwrap_or(io::ErrorKind::InvalidInput).into()
+    }
+
+    fn end(mut self, ran: io::Result<()>) -> Result<(), Fault> {
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
+        ran.map_err(|error| Fault::Handler(error.to_string()))?;
+        if self.head.is_none() {
+            return Err(Fault::Handler("the handler answered nothing".to_owned()));
+        }
+        if !self.is_bodiless() {
+            let taken = self.taken;
+            if let Some(length) = self.announced.filter(|length| *length != taken) {
+                let reason = format!("{length} bytes were announced, {taken} written");
+                return Err(Fault::Handler(reason));
+            }
+        }
+        if !self.is_sent && (self.taken > 0 || !self.outlet.head_only) {
+            self.announced = self.announced.or(Some(self.taken));
+        }
+        if !self.is_sent || !self.outlet.buffers.held.is_empty() {
+            // Its error is in `fault`, as before.
+            let _ = self.push(&[]);
+        }
+        self.fault.map_or(Ok(()), Err)
+    }
+}
+
+impl Stage for Wings<'_, '_> {
+    fn begin(&mut self, head: ResponseHead) -> io::Result<()> {
+        if self.is_sent {
+            return Err(io::Error::other("the response head has been sent already"));
+        }
+        self.announced = match head.get("Content-Length") {
+            None => None,
+            Some(value) => Some(number(value).ok_or_else(|| {
+                let value = value.escape_ascii();
+                io::Error::other(format!("`Content-Length: {value}` is no length"))
+            })?),
+        };
+        self.head = Some(head);
+        Ok(())
+    }
+
+    fn is_sent(&self) -> bool {
+        self.is_sent
+    }
+}
+
+impl Write for Wings<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.fault.is_some() {
+            return Err(self.refusal());
+        }
+        if self.head.is_none() {
+            return Err(io::Error::other("a body was written before a response head"));
+        }
+        self.taken += bytes.len() as u64;
+        if self.is_bodiless() {
+            return Ok(bytes.len());
+        }
+        if self.announced.is_some_and(|length| self.taken > length) {
+            return Err(io::Error::other("more is written than was announced"));
+        }
+        if self.outlet.buffers.held.len() + bytes.len() < STREAM_BYTES {
+            self.outlet.buffers.held.extend_from_slice(bytes);
+        } else {
+            self.push(bytes)?;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.fault.is_some() {
+            return Err(self.refusal());
+        }
+        let has_more = !self.is_sent || !self.outlet.buffers.held.is_empty();
+        if self.head.is_none() || self.is_bodiless() || !has_more {
+            return Ok(());
+        }
+        self.push(&[])
+    }
+}
+
+/// Writes `head` behind `buffer`; how many bytes that were.
+fn write(
+    head: &ResponseHead,
+    length: Length,
+    buffer: &mut Vec<u8>,
+) -> Result<usize, scgi_protocol::scgi::ResponseError> {
+    let mut writer = ResponseWriter::with_reason(buffer, head.status(), head.reason())?;
+    for (name, value) in head.headers() {
+        if !name.eq_ignore_ascii_case("Content-Length") {
+            writer.header(name, value)?;
+        }
+    }
+    if let Length::Known(bytes) = length {
+        writer.header("Content-Length", decimal(bytes, &mut [0; 20]))?;
+    }
+    Ok(writer.finish())
+}
+
+/// A number in digits and nothing else.
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits = str::from_utf8(digits).ok()?.trim();
+    let is_plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_plain)
+}
