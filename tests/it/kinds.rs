@@ -1,7 +1,13 @@
-//! Programs that are no SCGI workers: CGI, one for each connection, and with sockets of their own.
+//! Programs that know nothing of the SDK: workers in other languages, CGI, one for each connection,
+//! and with sockets of their own.
 
 mod cgi;
+mod foreign;
+mod handed;
 mod inetd;
+mod lisp;
+mod perl;
+mod rtorrent;
 mod standalone;
 
 use std::fs::Permissions;

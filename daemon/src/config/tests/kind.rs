@@ -116,17 +116,20 @@ apps:
 }
 
 #[test]
-fn the_examples_of_the_document_are_sites() {
-    let document = include_str!("../../../KINDS.md");
-    let examples: Vec<&str> = document
-        .split("```yaml\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap_or_default())
-        .collect();
+fn the_examples_of_the_documents_are_sites() {
+    let documents =
+        [(include_str!("../../../KINDS.md"), 3), (include_str!("../../../PROGRAMS.md"), 4)];
 
-    assert_eq!(examples.len(), 3);
-    for text in examples {
-        // What its programs lack on this machine of paper is no fault of the text.
-        assert!(read(&Paper::new(), text).is_ok(), "{text}");
+    for (document, count) in documents {
+        let examples: Vec<&str> = document
+            .split("```yaml\n")
+            .skip(1)
+            .map(|rest| rest.split("```").next().unwrap_or_default())
+            .collect();
+        assert_eq!(examples.len(), count);
+        for text in examples {
+            // What its programs lack on this machine of paper is no fault of the text.
+            assert!(read(&Paper::new(), text).is_ok(), "{text}");
+        }
     }
 }
