@@ -322,6 +322,14 @@ impl Listeners {
         spec.listen.iter().filter_map(find).map(|listener| listener.fd.as_fd()).collect()
     }
 
+    /// Makes accept(2) wait at the listeners of `spec`, for all who hold them.
+    pub(super) fn wait_again(&self, spec: &AppSpec) {
+        for fd in self.of(spec) {
+            // A socket always lets it; if not, its worker has what it had before.
+            let _as_it_was = rustix::io::ioctl_fionbio(fd, false);
+        }
+    }
+
     /// All open listeners of `app`.
     pub(super) fn all(&self, app: &AppName) -> Vec<BorrowedFd<'_>> {
         self.held.get(app).into_iter().flatten().map(|listener| listener.fd.as_fd()).collect()

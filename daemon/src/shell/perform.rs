@@ -211,6 +211,9 @@ impl Hands {
             Ok(leaf) => leaf,
             Err(error) => return failed(format!("cannot get a page for it: {error}")),
         };
+        if order.waits {
+            self.listeners.wait_again(&order.app);
+        }
         let listeners = self.listeners.of(&order.app);
         let program = match order.role {
             Role::App if is_own_program(&order.app) => {

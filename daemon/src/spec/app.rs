@@ -4,7 +4,7 @@ use scgi_protocol::control::{Difference, Means};
 use scgi_protocol::name::AppName;
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Launch, ListenAt, ListenSpec, Restart, Roll, Sizing, Standalone, Timing};
+use super::{Kind, Launch, ListenAt, ListenSpec, Ready, Restart, Roll, Sizing, Standalone, Timing};
 
 /// One app as it is meant to be.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,12 @@ impl AppSpec {
                 self.listen.iter().map(|listen| listen.at.clone()).collect()
             }
         }
+    }
+
+    /// Its program may know nothing of scgid, and wait for clients in accept(2): a worker that does
+    /// not say when it is ready. It has to find its sockets as they were when they were made.
+    pub fn waits_in_accept(&self) -> bool {
+        matches!((&self.kind, self.timing.ready), (Kind::Worker, Ready::After(_)))
     }
 
     /// What it takes to get from this spec to `next`.

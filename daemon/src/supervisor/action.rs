@@ -73,6 +73,9 @@ pub struct Spawn {
     pub role: Role,
     /// Its launch has yet to show that it is any better than the one before.
     pub on_trial: bool,
+    /// Before it is started, accepting at its sockets has to wait for a client again, whatever those
+    /// did to them who shared them before. Only if nobody is there who must not wait.
+    pub waits: bool,
 }
 
 /// What a worker does.

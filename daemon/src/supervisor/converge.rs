@@ -210,6 +210,11 @@ impl Pool {
 
     /// Starts workers of `generation` in `seats`, as far as that may be at this moment.
     fn start(&mut self, seats: &[Seat], generation: Generation, turn: &mut Turn<'_>) {
+        let waits = self.spec_of(generation).waits_in_accept();
+        if waits && self.workers.values().any(|worker| worker.role == Role::Relief) {
+            return; // Relief makes accept(2) return at once, for all who share the sockets.
+        }
+        let waits = waits && self.all_wait_in_accept();
         let room = self.room_to_start(generation, turn.now);
         // Who has an address to itself cannot come before the one that has it is gone.
         let alone = self.spec_of(generation).kind.is_alone();
@@ -218,8 +223,14 @@ impl Pool {
             let (app, role) = (Arc::clone(self.spec_of(generation)), Role::App);
             let on_trial = self.is_on_trial() && generation == self.latest.generation;
             let worker = *turn.next_worker;
-            self.spawn(Spawn { worker, seat, generation, app, role, on_trial }, turn);
+            self.spawn(Spawn { worker, seat, generation, app, role, on_trial, waits }, turn);
         }
+    }
+
+    /// Whether everybody here waits in accept(2).
+    fn all_wait_in_accept(&self) -> bool {
+        let waits = |w: &Worker| self.spec_of(w.generation).waits_in_accept();
+        self.app_workers().all(waits)
     }
 
     /// Wanted seats nobody works in. That of a worker that is leaving by its own decision waits for
@@ -297,15 +308,19 @@ impl Pool {
         // Where the daemon does not listen there is nobody to answer.
         let can_answer = !launch.spec.listen.is_empty();
         let spent = launch.trail.is_spent() && self.served().is_empty();
-        let needed = wanted > 0 && can_answer && spent;
+        // Who waits in accept(2) is tried only while relief is away.
+        let tried = launch.spec.waits_in_accept()
+            && (self.room_to_start(launch.generation, turn.now) > 0
+                || self.app_workers().any(Worker::is_staying));
+        let needed = wanted > 0 && can_answer && spent && !tried;
         let present = self.workers.values().any(|w| w.role == Role::Relief && w.is_staying());
         if !needed {
             self.ask_to_leave(turn, Cause::Stopped, |worker| worker.role == Role::Relief);
         } else if !present && self.relief_not_before <= turn.now {
             let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
             let (worker, role) = (*turn.next_worker, Role::Relief);
-            let (seat, on_trial) = (Seat(0), false);
-            self.spawn(Spawn { worker, seat, generation, app, role, on_trial }, turn);
+            let (seat, on_trial, waits) = (Seat(0), false, false);
+            self.spawn(Spawn { worker, seat, generation, app, role, on_trial, waits }, turn);
         }
     }
 

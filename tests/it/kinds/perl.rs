@@ -4,7 +4,8 @@ use std::fs::Permissions;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 
-use scgi_tests::{Daemon, FrontEnd, Server, Site};
+use scgi_protocol::control::AppState;
+use scgi_tests::{Daemon, FrontEnd, Server, Site, eventually};
 
 use super::foreign::{self, example, half_a_request, hello, nginx, under_load};
 use super::{done, script};
@@ -107,4 +108,55 @@ fn the_two_lines_are_those_of_the_document() {
     let document = include_str!("../../../daemon/PROGRAMS.md");
 
     assert!(document.contains(LEAVING), "{LEAVING}");
+}
+
+#[test]
+fn it_comes_back_after_somebody_has_answered_in_its_place() {
+    let site = Site::new(&format!(
+        "
+apps:
+  hello:
+    listen: 'unix:$dir/hello.sock'
+    workers: 2
+    restart: {{budget: 2, backoff: {{first: 10ms, max: 1h}}}}
+{HOW}
+"
+    ));
+    script(&site, "program", "#!/bin/sh\nexit 1\n");
+    let daemon = site.start();
+    daemon.until("hello", AppState::Failing);
+    eventually("somebody answers in its place", || {
+        daemon.app("hello").get("/").is_ok_and(|answer| answer.status == 503)
+    });
+
+    script(daemon.site(), "program", &example("hello.pl"));
+    done(&daemon, "retry hello");
+
+    daemon.until_serving("hello", 2);
+    for _ in 0..4 {
+        let answer = daemon.app("hello").get("/back").unwrap().text();
+        assert!(answer.ends_with(" GET /back 0 \n"), "{answer}");
+    }
+}
+
+#[test]
+fn it_takes_the_place_of_workers_that_never_wait_at_another_address_alone() {
+    let daemon = hello(&example("hello.pl"), "    run: [$echo]");
+    let config = std::fs::read_to_string(daemon.site().config()).unwrap();
+    let echo = daemon.site().fill("    run: [$echo]");
+    assert!(config.contains(&echo), "{config}");
+    let config = config.replace(&echo, HOW);
+
+    daemon.site().write_config(&config);
+    assert_eq!(daemon.scgictl("apply").code, Some(1));
+    assert_eq!(daemon.look("hello").state, AppState::Held);
+    assert_eq!(daemon.app("hello").get("/hello").unwrap().text(), "hello\n");
+
+    daemon.site().write_config(&config.replace("hello.sock", "other.sock"));
+    done(&daemon, "apply");
+    daemon.until_serving("hello", 2);
+    for _ in 0..4 {
+        let answer = daemon.app("hello").get("/after").unwrap().text();
+        assert!(answer.ends_with(" GET /after 0 \n"), "{answer}");
+    }
 }

@@ -117,6 +117,20 @@ fn two_apps_can_change_places() {
 }
 
 #[test]
+fn a_socket_that_somebody_made_non_blocking_waits_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let app = app("blog", &directory.path().join("s"), 0o600);
+    let mut listeners = Listeners::default();
+    listeners.install(listeners.prepare(&app, &GivenUp::new()).unwrap());
+    rustix::io::ioctl_fionbio(listeners.of(&app)[0], true).unwrap();
+
+    listeners.wait_again(&app);
+
+    let held = &listeners.held[&app.name][0];
+    assert!(!never_waits(&held.fd));
+}
+
+#[test]
 fn where_a_socket_listens_that_was_handed_over_is_asked_of_the_kernel() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s");

@@ -22,6 +22,8 @@ pub(super) struct Life {
     pub(super) generation: Generation,
     pub(super) role: Role,
     pub(super) on_trial: bool,
+    /// Its sockets were made to wait for clients before it was born.
+    pub(super) waits: bool,
     pub(super) spec: Arc<AppSpec>,
     pub(super) at: Moment,
     pub(super) pid: Option<Pid>,
@@ -44,6 +46,7 @@ impl Life {
             generation: worker.generation,
             role: worker.role,
             on_trial: false,
+            waits: false,
             spec,
             at: worker.since,
             pid: None,
@@ -164,7 +167,7 @@ impl World {
     }
 
     pub(super) fn spawn(&mut self, spawn: Spawn, facts: &mut VecDeque<Event>) {
-        let Spawn { worker, seat, generation, app: spec, role, on_trial } = spawn;
+        let Spawn { worker, seat, generation, app: spec, role, on_trial, waits } = spawn;
         let fate = self.fate(&spec, role);
         let spawns = fate.spawns;
         let life = Life {
@@ -173,6 +176,7 @@ impl World {
             generation,
             role,
             on_trial,
+            waits,
             spec,
             at: self.now,
             pid: None,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use scgi_protocol::control::Verb;
 use scgi_protocol::name::{AppName, Generation, OperationId, WorkerId};
 
-use super::lives::Holder;
+use super::lives::{Holder, Life};
 use super::world::World;
 use crate::supervisor::converge::Turn;
 use crate::supervisor::pool::Pool;
@@ -136,7 +136,7 @@ impl World {
     }
 
     fn check_spawn(&mut self, spawn: &Spawn) {
-        let Spawn { worker, seat, generation, app: spec, role, on_trial: _ } = spawn;
+        let Spawn { worker, seat, generation, app: spec, role, on_trial: _, waits: _ } = spawn;
         let app = &spec.name;
         assert!(self.ledger.last_worker.is_none_or(|last| last < *worker), "{worker} is reused");
         self.ledger.last_worker = Some(*worker);
@@ -155,6 +155,7 @@ impl World {
         };
         let beside = self.alive.iter().find(|id| spec.kind.is_alone() && there(id));
         assert!(beside.is_none(), "{worker} would want the address that {beside:?} has");
+        self.check_sharing(spawn);
         assert!(*role == Role::App || !spec.listen.is_empty(), "{worker} would answer nobody");
         let open = &self.fronts[app].open;
         let missing = spec.listen.iter().find(|listener| !open.contains_key(listener));
@@ -162,6 +163,22 @@ impl World {
         let rest = self.ledger.rests.get(&(app.clone(), *generation));
         let rested = *role == Role::Relief || rest.is_none_or(|&until| until <= self.now);
         assert!(rested, "worker {worker} of {app} starts before {rest:?}");
+    }
+
+    /// Who waits in accept(2) and who must not wait there cannot be helped at one socket.
+    fn check_sharing(&self, spawn: &Spawn) {
+        let Spawn { worker, app: spec, role, waits, .. } = spawn;
+        let others = self.alive.iter().filter(|id| **id != *worker);
+        let mut others = others.map(|id| &self.lives[id]).filter(|life| life.app == spec.name);
+        let is_relief = |life: &Life| life.role == Role::Relief;
+        if *role == Role::App && spec.waits_in_accept() {
+            assert!(!others.clone().any(is_relief), "{worker} would not wait beside relief");
+        }
+        let pool = &self.core.pools[&spec.name];
+        // Whether a worker says when it is ready may be put right while it is there.
+        let says = |life: &Life| !pool.spec_of(life.generation).waits_in_accept();
+        let stays = |life: &Life| is_relief(life) || says(life);
+        assert!(!waits || !others.any(stays), "{worker} would have others wait");
     }
 
     fn check_note(&mut self, note: &Note) {

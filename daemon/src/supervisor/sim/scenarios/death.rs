@@ -54,6 +54,24 @@ fn a_failing_app_that_is_mended_recovers_by_itself_and_relief_goes() {
 }
 
 #[test]
+fn a_program_that_waits_in_accept_is_tried_while_relief_is_away_and_recovers() {
+    let mut spec = fixed("v1", 2);
+    spec.timing.ready = crate::spec::Ready::After(secs(1));
+    let mut world = World::with(Nature::Crashes, spec);
+    world.run_for(secs(600));
+    assert_eq!((world.state(), world.relief()), (AppState::Failing, 1));
+
+    world.is_like("v1", Nature::Good);
+    world.run_for(secs(60));
+
+    // That none of them met relief is what the oracle says of every history.
+    assert_eq!((world.state(), world.relief()), (AppState::Serving, 0));
+    assert_eq!(world.accepting().len(), 2);
+    let workers = world.lives.values().filter(|life| life.role == Role::App);
+    assert!(workers.clone().all(|life| life.waits), "{:?}", workers.collect::<Vec<_>>());
+}
+
+#[test]
 fn a_failing_app_on_demand_recovers_though_nobody_asks_any_more() {
     let brief = Sizing::dynamic(0, 4, 0, secs(1)).unwrap();
     let mut world = World::with(Nature::Crashes, spec("shop", "v1", brief));
