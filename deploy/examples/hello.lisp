@@ -79,6 +79,7 @@
   ;; All workers are woken for a connection; who comes too late must not wait for the next one.
   (setf (sb-bsd-sockets:non-blocking-mode listener) t)
   (loop until *leaving*
-        do (when (sb-sys:wait-until-fd-usable 0 :input 1 nil)
+        ;; Nor does a connection belong to one that was told to leave while it waited.
+        do (when (and (sb-sys:wait-until-fd-usable 0 :input 1 nil) (not *leaving*))
              (let ((connection (sb-bsd-sockets:socket-accept listener)))
                (when connection (serve connection))))))

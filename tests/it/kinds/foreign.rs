@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 
+use scgi_protocol::control::WorkerState;
 use scgi_protocol::scgi::RequestHead;
 use scgi_tests::{Connection, Daemon, FrontEnd, Load, Outcome, Server, Site, eventually, http};
 
@@ -91,18 +92,23 @@ pub(super) fn rolls_without_a_loss(daemon: &Daemon, front: &FrontEnd) {
     assert!(daemon.pids("hello").iter().all(|pid| !before.contains(pid)), "all are new");
 }
 
-/// A request that was taken before the stop and is complete only after it is answered.
+/// A request that was taken before a roll, or a stop, and is complete only after it is answered.
 pub(super) fn finishes_what_it_took(daemon: &Daemon) {
-    let (mut client, _) = half_a_request(daemon);
-    let stop = daemon.order_at_once("POST", "/v1/apps/hello/stop", "");
-    eventually("they are asked to leave", || daemon.look("hello").workers.draining > 0);
+    for order in ["reload", "stop"] {
+        let (mut client, reads) = half_a_request(daemon);
+        let asked = daemon.order_at_once("POST", &format!("/v1/apps/hello/{order}"), "");
+        eventually("it is asked to leave", || {
+            let workers = daemon.describe("hello").workers_now;
+            workers.iter().any(|w| w.pid == Some(reads) && w.state == WorkerState::Draining)
+        });
 
-    client.write_all(b"67890").unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).unwrap();
+        client.write_all(b"67890").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
 
-    assert!(answer.ends_with(" POST /half 10 1234567890\n"), "{answer}");
-    daemon.until_ended(stop.id.0);
+        assert!(answer.ends_with(" POST /half 10 1234567890\n"), "{order}: {answer}");
+        daemon.until_ended(asked.id.0);
+    }
     until_nobody_carries(&mark(daemon));
 }
 

@@ -24,6 +24,6 @@ fn a_roll_loses_nothing() {
 }
 
 #[test]
-fn what_was_taken_before_a_stop_is_answered() {
+fn what_was_taken_before_a_roll_or_a_stop_is_answered() {
     foreign::finishes_what_it_took(&lisp());
 }

@@ -99,7 +99,7 @@ fn with_two_lines_more_a_roll_loses_nothing() {
 }
 
 #[test]
-fn with_two_lines_more_what_was_taken_before_a_stop_is_answered() {
+fn with_two_lines_more_what_was_taken_before_a_roll_or_a_stop_is_answered() {
     foreign::finishes_what_it_took(&leaving());
 }
 

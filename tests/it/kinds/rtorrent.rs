@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use scgi_tests::{Daemon, Said, Site};
+use scgi_tests::{Daemon, FrontEnd, Said, Server, Site};
 
 use super::{done, kill_each, until_nobody_carries};
 
@@ -28,6 +28,8 @@ apps:
       - -o
       - system.daemon.set=true,network.port_open.set=no,dht.mode.set=disable,network.scgi.open_local=$dir/rpc.sock
     env: {HOME: $dir, MARK: $dir}
+    umask: '0000'
+    mount: /RPC2
     listen: 'unix:$dir/rpc.sock'
 ",
     );
@@ -54,7 +56,12 @@ fn asked(daemon: &Daemon) -> i32 {
 #[test]
 fn it_is_supervised_asked_killed_rolled_and_stopped() {
     let daemon = torrent();
-    let itself = || assert_eq!(daemon.pids("torrent"), [asked(&daemon)]);
+    let front = FrontEnd::start(Server::Nginx, &daemon);
+    let itself = || {
+        assert_eq!(daemon.pids("torrent"), [asked(&daemon)]);
+        let answer = front.post("/RPC2", WHO.as_bytes()).text();
+        assert_eq!(daemon.pids("torrent"), [pid_in(&answer)]);
+    };
 
     itself();
     kill_each(&daemon, "torrent");
@@ -69,6 +76,7 @@ fn it_is_supervised_asked_killed_rolled_and_stopped() {
     done(&daemon, "stop torrent");
     until_nobody_carries(&format!("MARK={}", daemon.site().path("x").parent().unwrap().display()));
     assert!(daemon.app("torrent").connect().is_err(), "nobody listens");
+    assert_eq!(front.post("/RPC2", WHO.as_bytes()).status, 502);
     assert!(!daemon.site().path("session/rtorrent.lock").exists(), "it left in order");
     done(&daemon, "start torrent");
     itself();
