@@ -93,7 +93,7 @@ pub use response::{IntoResponse, Response, Stage};
 pub use scgi_protocol::address::Address;
 pub use scgi_protocol::scgi::{Policy, ResponseHead};
 #[cfg(feature = "async")]
-pub use tasks::{Incoming, Mount, Server, Variables};
+pub use tasks::{HttpService, Incoming, Mount, Server, Variables};
 pub use trace::Traceparent;
 
 /// The examples of the README, so that they go on working.
