@@ -8,6 +8,9 @@ const USUAL: Duration = Duration::from_secs(60);
 /// By how much the front end waits longer than the daemon does.
 const AFTER_THE_DAEMON: Duration = Duration::from_secs(5);
 
+/// The keys by which a configuration bounds the time of one request; an app has one of them at most.
+const LIMITS: [&str; 3] = ["request_timeout", "cgi.timeout", "inetd.timeout"];
+
 /// A time to wait, and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -25,10 +28,9 @@ impl Patience {
         let on_demand = settings.iter().any(|(key, least)| key == "workers.min" && least == "0");
         let mut time = USUAL;
         let mut because = "the usual 60s, as the app sets no limit".to_owned();
-        if let Some(limit) = said("request_timeout") {
+        if let Some((key, limit)) = LIMITS.iter().find_map(|key| Some((key, said(key)?))) {
             time = limit + AFTER_THE_DAEMON;
-            because =
-                "request_timeout, and 5s so that scgid is the first to end what hangs".to_owned();
+            because = format!("{key}, and 5s so that scgid is the first to end what hangs");
         }
         if let Some(wait) = said("queue_timeout") {
             time += wait;
@@ -67,6 +69,8 @@ mod tests {
         assert_eq!(seconds(&[start, ("workers.min", "0")]), 90);
         assert_eq!(seconds(&[start, ("request_timeout", "1m 500ms")]), 66);
         assert_eq!(seconds(&[("request_timeout", "2s"), ("queue_timeout", "1s")]), 8);
+        assert_eq!(seconds(&[("cgi.timeout", "1h")]), 3605);
+        assert_eq!(seconds(&[("inetd.timeout", "1m")]), 65);
         assert_eq!(seconds(&[("request_timeout", "none")]), 60);
     }
 }
