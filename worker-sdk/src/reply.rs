@@ -10,19 +10,27 @@
 //! as much as the limits say, and then its handler waits. Whoever has the outlet sees to it that what
 //! is kept at the end is sent. Decides nothing about faults: it says what was wrong, and whether anything was sent.
 
+mod measure;
+mod plain;
 mod staged;
+mod stream;
 
 use std::borrow::Cow;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use scgi_protocol::scgi::{self, NGINX_HEADER_BYTES, ResponseError, ResponseHead, ResponseWriter};
+use scgi_protocol::scgi::{NGINX_HEADER_BYTES, ResponseError, ResponseHead, ResponseWriter};
 
 use crate::body::Body;
 use crate::limits::Limits;
 use crate::response::{Content, Response, Text};
 use crate::unsent::Unsent;
 use crate::wire::{Doing, Wire};
+
+#[cfg(feature = "async")]
+pub(crate) use plain::plain_text;
+pub(crate) use plain::{plain, plain_bytes};
+use stream::{Stream, pour};
 
 /// Bytes of a stream that are sent together.
 const STREAM_BYTES: usize = 16 << 10;
@@ -32,9 +40,6 @@ const COPIED_BYTES: usize = 4 << 10;
 
 /// Room that a thread's buffers keep between two requests.
 const KEPT_BYTES: usize = 64 << 10;
-
-/// Bytes taken from a reader at once.
-const READER_BYTES: usize = 64 << 10;
 
 /// The longest that a thread waits for a reader who is not slow, each time and in all.
 const SETTLE_STEP: Duration = Duration::from_millis(1);
@@ -205,7 +210,7 @@ impl<'r> Outlet<'r> {
             let length = length.map_or(Length::Unknown, Length::Known);
             return self.write_head(&draft, length).and_then(|()| self.send(&[]));
         }
-        let mut stream = Stream { outlet: self, draft: Some(draft), length, taken: 0, fault: None };
+        let mut stream = Stream::new(self, draft, length);
         let filled = fill(&mut stream);
         stream.end(filled)
     }
@@ -213,9 +218,7 @@ impl<'r> Outlet<'r> {
     /// Writes the head into its buffer, checked.
     fn write_head(&mut self, draft: &Draft, length: Length) -> Result<(), Fault> {
         let written = self.try_head(draft, length).map_err(Fault::Invalid)?;
-        if written > NGINX_HEADER_BYTES {
-            self.large_head = Some(written);
-        }
+        self.note_head(written);
         Ok(())
     }
 
@@ -294,11 +297,16 @@ impl<'r> Outlet<'r> {
 
     /// Takes a piece of what a handler writes: sent when some of them have come together.
     pub(crate) fn hold(&mut self, bytes: &[u8]) -> Result<(), Fault> {
-        if self.buffers.held.len() + bytes.len() < STREAM_BYTES {
+        if self.holds(bytes) { Ok(()) } else { self.send(bytes) }
+    }
+
+    /// Holds a piece back, if it is not time to send what has come together.
+    fn holds(&mut self, bytes: &[u8]) -> bool {
+        let has_room = self.buffers.held.len() + bytes.len() < STREAM_BYTES;
+        if has_room {
             self.buffers.held.extend_from_slice(bytes);
-            return Ok(());
         }
-        self.send(bytes)
+        has_room
     }
 
     /// Sends what has come together.
@@ -313,10 +321,15 @@ impl<'r> Outlet<'r> {
     pub(crate) fn begin_written(&mut self, head: &ResponseHead) -> Result<(), Fault> {
         self.status = head.status();
         let written = try_written(&mut self.buffers.head, head).map_err(Fault::Invalid)?;
-        if written > NGINX_HEADER_BYTES {
-            self.large_head = Some(written);
-        }
+        self.note_head(written);
         Ok(())
+    }
+
+    /// Notes a head of so many bytes, if nginx would not take it.
+    fn note_head(&mut self, bytes: usize) {
+        if bytes > NGINX_HEADER_BYTES {
+            self.large_head = Some(bytes);
+        }
     }
 
     /// Says what the status is of a response that goes out as it was written.
@@ -350,79 +363,6 @@ pub(crate) fn may_block(response: &Response) -> bool {
     }
 }
 
-/// The writer a stream is given.
-struct Stream<'o, 'r> {
-    outlet: &'o mut Outlet<'r>,
-    /// The head, until it is sent.
-    draft: Option<Draft>,
-    length: Option<u64>,
-    taken: u64,
-    fault: Option<Fault>,
-}
-
-impl Stream<'_, '_> {
-    /// Sends what is held back and `more`, behind the head if that has not gone yet.
-    fn push(&mut self, more: &[u8]) -> io::Result<()> {
-        let length = self.length.map_or(Length::Unknown, Length::Known);
-        let sent = match self.draft.take() {
-            Some(draft) => self.outlet.write_head(&draft, length),
-            None => Ok(()),
-        }
-        .and_then(|()| self.outlet.send(more));
-        sent.map_err(|fault| {
-            let kind = self.outlet.broken.unwrap_or(io::ErrorKind::InvalidInput);
-            self.fault = Some(fault);
-            kind.into()
-        })
-    }
-
-    fn end(mut self, filled: io::Result<()>) -> Result<(), Fault> {
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
-        }
-        filled.map_err(|error| Fault::Handler(error.to_string()))?;
-        if let Some(length) = self.length.filter(|length| *length != self.taken) {
-            let taken = self.taken;
-            let reason = format!("{length} bytes were announced, {taken} written");
-            return Err(Fault::Handler(reason));
-        }
-        self.length = Some(self.taken);
-        if self.draft.is_some() || !self.outlet.buffers.held.is_empty() {
-            // Its error is in `fault`, as before.
-            let _ = self.push(&[]);
-        }
-        self.fault.map_or(Ok(()), Err)
-    }
-}
-
-impl Write for Stream<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.fault.is_some() {
-            return Err(self.outlet.broken.unwrap_or(io::ErrorKind::InvalidInput).into());
-        }
-        self.taken += bytes.len() as u64;
-        if self.length.is_some_and(|length| self.taken > length) {
-            return Err(io::Error::other("more is written than was announced"));
-        }
-        if self.outlet.buffers.held.len() + bytes.len() < STREAM_BYTES {
-            self.outlet.buffers.held.extend_from_slice(bytes);
-        } else {
-            self.push(bytes)?;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.draft.is_some() || !self.outlet.buffers.held.is_empty() {
-            self.push(&[])?;
-        }
-        self.outlet.wait_for_room().map_err(|fault| {
-            self.fault = Some(fault);
-            self.outlet.broken.unwrap_or(io::ErrorKind::BrokenPipe).into()
-        })
-    }
-}
-
 /// Writes a head that somebody else composed: the status first, and nothing that is the front end's.
 fn try_written(output: &mut Vec<u8>, head: &ResponseHead) -> Result<usize, ResponseError> {
     let mut writer = ResponseWriter::with_reason(output, head.status(), head.reason())?;
@@ -436,18 +376,6 @@ fn try_written(output: &mut Vec<u8>, head: &ResponseHead) -> Result<usize, Respo
     Ok(writer.finish())
 }
 
-fn pour(mut source: impl Read, to: &mut dyn Write) -> io::Result<()> {
-    let mut buffer = vec![0; READER_BYTES];
-    loop {
-        match source.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(bytes) => to.write_all(&buffer[..bytes])?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// The digits of `number`, without asking for memory.
 fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     let mut at = room.len();
@@ -459,27 +387,6 @@ fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
             return &room[at..];
         }
     }
-}
-
-/// The reply to a request that went wrong, for the client: a status and its name, no details.
-pub(crate) fn plain(status: u16) -> Response {
-    let reason = scgi::reason_phrase(status);
-    Response::text(Cow::Owned(format!("{status} {reason}\n"))).status(status)
-}
-
-/// The same reply as bytes, for whom no handler stands.
-pub(crate) fn plain_bytes(status: u16) -> Vec<u8> {
-    let text = format!("{status} {}\n", scgi::reason_phrase(status));
-    let mut bytes = Vec::new();
-    ResponseWriter::new(&mut bytes, status)
-        .and_then(|mut head| {
-            head.header("Content-Type", "text/plain; charset=utf-8")?;
-            head.header("Content-Length", text.len().to_string())?;
-            Ok(head.finish())
-        })
-        .expect("status and headers are valid");
-    bytes.extend_from_slice(text.as_bytes());
-    bytes
 }
 
 #[cfg(test)]

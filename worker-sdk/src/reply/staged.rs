@@ -11,9 +11,10 @@
 
 use std::io::{self, Write};
 
-use scgi_protocol::scgi::{NGINX_HEADER_BYTES, ResponseHead, ResponseWriter};
+use scgi_protocol::scgi::{ResponseError, ResponseHead, ResponseWriter};
 
-use super::{Fault, Length, Outlet, STREAM_BYTES, decimal};
+use super::measure::Measure;
+use super::{Fault, Length, Outlet, decimal};
 use crate::body::Body;
 use crate::response::{Stage, Staged};
 
@@ -22,10 +23,7 @@ struct Wings<'o, 'r> {
     outlet: &'o mut Outlet<'r>,
     head: Option<ResponseHead>,
     is_sent: bool,
-    /// Bytes that the head announces.
-    announced: Option<u64>,
-    /// Bytes that were written.
-    taken: u64,
+    measure: Measure,
     fault: Option<Fault>,
 }
 
@@ -36,8 +34,7 @@ impl Outlet<'_> {
             outlet: self,
             head: None,
             is_sent: false,
-            announced: None,
-            taken: 0,
+            measure: Measure::default(),
             fault: None,
         };
         let ran = run(body, &mut wings);
@@ -55,7 +52,7 @@ impl Wings<'_, '_> {
     fn length(&self) -> Length {
         match self.head.as_ref().map(ResponseHead::status) {
             Some(204 | 304) => Length::NoBody,
-            _ => self.announced.map_or(Length::Unknown, Length::Known),
+            _ => self.measure.announced.map_or(Length::Unknown, Length::Known),
         }
     }
 
@@ -76,9 +73,7 @@ impl Wings<'_, '_> {
         let head = self.head.as_ref().expect("nothing is taken before there is a head");
         let buffer = &mut self.outlet.buffers.head;
         let written = write(head, length, buffer).map_err(Fault::Invalid)?;
-        if written > NGINX_HEADER_BYTES {
-            self.outlet.large_head = Some(written);
-        }
+        self.outlet.note_head(written);
         self.outlet.status = head.status();
         self.is_sent = true;
         Ok(())
@@ -86,7 +81,7 @@ impl Wings<'_, '_> {
 
     /// What whoever writes is told from the fault on.
     fn refusal(&self) -> io::Error {
-        self.outlet.broken.unwrap_or(io::ErrorKind::InvalidInput).into()
+        self.outlet.broken_kind().into()
     }
 
     fn end(mut self, ran: io::Result<()>) -> Result<(), Fault> {
@@ -98,14 +93,10 @@ impl Wings<'_, '_> {
             return Err(Fault::Handler("the handler answered nothing".to_owned()));
         }
         if !self.is_bodiless() {
-            let taken = self.taken;
-            if let Some(length) = self.announced.filter(|length| *length != taken) {
-                let reason = format!("{length} bytes were announced, {taken} written");
-                return Err(Fault::Handler(reason));
-            }
+            self.measure.is_met()?;
         }
-        if !self.is_sent && (self.taken > 0 || !self.outlet.head_only) {
-            self.announced = self.announced.or(Some(self.taken));
+        if !self.is_sent && (self.measure.taken > 0 || !self.outlet.head_only) {
+            self.measure.announced = self.measure.announced.or(Some(self.measure.taken));
         }
         if !self.is_sent || !self.outlet.buffers.held.is_empty() {
             // Its error is in `fault`, as before.
@@ -120,7 +111,7 @@ impl Stage for Wings<'_, '_> {
         if self.is_sent {
             return Err(io::Error::other("the response head has been sent already"));
         }
-        self.announced = match head.get("Content-Length") {
+        self.measure.announced = match head.get("Content-Length") {
             None => None,
             Some(value) => Some(number(value).ok_or_else(|| {
                 let value = value.escape_ascii();
@@ -144,16 +135,12 @@ impl Write for Wings<'_, '_> {
         if self.head.is_none() {
             return Err(io::Error::other("a body was written before a response head"));
         }
-        self.taken += bytes.len() as u64;
+        self.measure.take(bytes.len());
         if self.is_bodiless() {
             return Ok(bytes.len());
         }
-        if self.announced.is_some_and(|length| self.taken > length) {
-            return Err(io::Error::other("more is written than was announced"));
-        }
-        if self.outlet.buffers.held.len() + bytes.len() < STREAM_BYTES {
-            self.outlet.buffers.held.extend_from_slice(bytes);
-        } else {
+        self.measure.is_kept()?;
+        if !self.outlet.holds(bytes) {
             self.push(bytes)?;
         }
         Ok(bytes.len())
@@ -176,7 +163,7 @@ fn write(
     head: &ResponseHead,
     length: Length,
     buffer: &mut Vec<u8>,
-) -> Result<usize, scgi_protocol::scgi::ResponseError> {
+) -> Result<usize, ResponseError> {
     let mut writer = ResponseWriter::with_reason(buffer, head.status(), head.reason())?;
     for (name, value) in head.headers() {
         if !name.eq_ignore_ascii_case("Content-Length") {

@@ -34,6 +34,7 @@ use super::{Floor, HttpService};
 use crate::account::{self, described, panic_text, refusal};
 use crate::clues::Clues;
 use crate::log;
+use crate::reply::plain_text;
 use crate::tally::Record;
 
 /// Where a head is received: room for the usual head and a small body in one go.
@@ -285,8 +286,7 @@ impl Exchange<'_> {
     /// Answers with a status and its name.
     #[cold]
     async fn say(&self, status: u16, outlet: &mut Outlet<'_>, head_only: bool) -> Ending {
-        let reason = scgi::reason_phrase(status);
-        let mut response = http::Response::new(Whole(format!("{status} {reason}\n").into()));
+        let mut response = http::Response::new(Whole(plain_text(status).into()));
         *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
