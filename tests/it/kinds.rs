@@ -36,6 +36,16 @@ fn kill_each(daemon: &Daemon, app: &str) {
     }
 }
 
+/// Asks for a `page` of `app`, and again after its workers were killed and after a roll; then stops it.
+fn goes_on_until_stopped(daemon: &Daemon, app: &str, page: impl Fn()) {
+    page();
+    kill_each(daemon, app);
+    page();
+    done(daemon, &format!("reload {app}"));
+    page();
+    done(daemon, &format!("stop {app}"));
+}
+
 /// Orders something with scgictl that has to succeed.
 fn done(daemon: &Daemon, order: &str) {
     let said = daemon.scgictl(order);

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use scgi_tests::{Daemon, Nginx, Said, Site, eventually, process};
 
-use super::{done, kill_each, script, until_nobody_carries};
+use super::{done, goes_on_until_stopped, script, until_nobody_carries};
 
 #[test]
 fn fossil_serves_its_pages_and_survives_what_happens_to_workers() {
@@ -38,12 +38,7 @@ apps:
         assert!(answer.text().contains("initial empty check-in"), "{}", answer.text());
     };
 
-    page();
-    kill_each(&daemon, "wiki");
-    page();
-    done(&daemon, "reload wiki");
-    page();
-    done(&daemon, "stop wiki");
+    goes_on_until_stopped(&daemon, "wiki", page);
     assert_eq!(nginx.get("/wiki/timeline").status, 502);
     done(&daemon, "start wiki");
     page();

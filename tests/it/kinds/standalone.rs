@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use scgi_protocol::control::AppState;
 use scgi_tests::{Daemon, Said, Site, eventually, process};
 
-use super::{done, kill_each, script, until_nobody_carries};
+use super::{done, goes_on_until_stopped, kill_each, script, until_nobody_carries};
 
 const OWN: &str = "
 apps:
@@ -189,11 +189,6 @@ apps:
         assert!(answer.text().contains("initial empty check-in"), "{}", answer.text());
     };
 
-    page();
-    kill_each(&daemon, "wiki");
-    page();
-    done(&daemon, "reload wiki");
-    page();
-    done(&daemon, "stop wiki");
+    goes_on_until_stopped(&daemon, "wiki", page);
     until_nobody_carries(&mark(&daemon));
 }
