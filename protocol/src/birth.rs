@@ -12,6 +12,9 @@
 //!
 //! The daemon writes it with [`Birth::environment`], the worker reads it with
 //! [`Birth::from_environment`]; a program that knows only fd 0, or only systemd, needs neither.
+//!
+//! A template, from which workers are forked ([`crate::template`]), finds the same at the same
+//! numbers, but nothing to accept at: its sockets come with the orders.
 
 use std::ffi::OsString;
 use std::os::fd::RawFd;
@@ -41,6 +44,7 @@ const QUEUE_TIMEOUT_USEC: &str = "SCGI_QUEUE_TIMEOUT_USEC";
 const TRIAL: &str = "SCGI_TRIAL";
 const PAGE_FD: &str = "SCGI_PAGE_FD";
 const PAGE_OFFSET: &str = "SCGI_PAGE_OFFSET";
+const TEMPLATE_FD: &str = "SCGI_TEMPLATE_FD";
 const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 const WATCHDOG_USEC: &str = "WATCHDOG_USEC";
 const LISTEN_FDS: &str = "LISTEN_FDS";
@@ -48,7 +52,7 @@ const LISTEN_PID: &str = "LISTEN_PID";
 const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 
 /// Every variable of the contract; an app's own `env` must not set them.
-pub const VARIABLES: [&str; 15] = [
+pub const VARIABLES: [&str; 16] = [
     APP,
     SEAT,
     WORKER,
@@ -59,6 +63,7 @@ pub const VARIABLES: [&str; 15] = [
     TRIAL,
     PAGE_FD,
     PAGE_OFFSET,
+    TEMPLATE_FD,
     NOTIFY_SOCKET,
     WATCHDOG_USEC,
     LISTEN_FDS,
@@ -97,30 +102,51 @@ pub struct Birth {
     pub watchdog: Option<Duration>,
     /// Names of its listening sockets, which stand at [`LISTEN_FDS_START`] and after.
     pub listeners: Vec<String>,
+    /// It is no worker but what workers are forked from, and this is where it is asked to.
+    pub template_fd: Option<RawFd>,
 }
 
 impl Birth {
     /// The variables that tell a worker of its birth; `pid` is the worker's own.
     pub fn environment(&self, pid: i32) -> Vec<(&'static str, String)> {
+        let mut said = self.told();
+        said.extend(self.template_fd.is_none().then(|| (LISTEN_PID, pid.to_string())));
+        said
+    }
+
+    /// The same but for the worker's own process number, which only itself knows if it is forked
+    /// from a template.
+    ///
+    /// A template gets no `LISTEN_…`, and every number that is another one in its workers with as
+    /// many digits as it can ever have: they write their own in its place, where others look for it
+    /// (`/proc/PID/environ`).
+    pub fn told(&self) -> Vec<(&'static str, String)> {
+        let number = |number: u64, most: u64| match self.template_fd {
+            Some(_) => format!("{number:0width$}", width = most.to_string().len()),
+            None => number.to_string(),
+        };
         let mut said = vec![
             (APP, self.app.to_string()),
-            (SEAT, self.seat.to_string()),
-            (WORKER, self.worker.to_string()),
+            (SEAT, number(self.seat.0.into(), u16::MAX.into())),
+            (WORKER, number(self.worker.0, u64::MAX)),
             (GENERATION, self.generation.to_string()),
             (CONCURRENCY, self.concurrency.to_string()),
-            (LISTEN_FDS, self.listeners.len().to_string()),
-            (LISTEN_PID, pid.to_string()),
-            (LISTEN_FDNAMES, self.listeners.join(":")),
         ];
+        if self.template_fd.is_none() {
+            said.push((LISTEN_FDS, self.listeners.len().to_string()));
+            said.push((LISTEN_FDNAMES, self.listeners.join(":")));
+        }
         said.extend(self.mount.iter().map(|mount| (MOUNT, mount.clone())));
         said.extend(
             self.queue_timeout.iter().map(|d| (QUEUE_TIMEOUT_USEC, d.as_micros().to_string())),
         );
         said.extend(self.on_trial.then(|| (TRIAL, "1".to_owned())));
         said.extend(self.page_fd.iter().map(|fd| (PAGE_FD, fd.to_string())));
-        said.extend(self.page_fd.iter().map(|_| (PAGE_OFFSET, self.page_offset.to_string())));
+        let offset = || (PAGE_OFFSET, number(self.page_offset, u64::MAX));
+        said.extend(self.page_fd.iter().map(|_| offset()));
         said.extend(self.notify_socket.iter().map(|path| (NOTIFY_SOCKET, path.clone())));
         said.extend(self.watchdog.iter().map(|d| (WATCHDOG_USEC, d.as_micros().to_string())));
+        said.extend(self.template_fd.iter().map(|fd| (TEMPLATE_FD, fd.to_string())));
         said
     }
 
@@ -155,8 +181,14 @@ impl Birth {
                 .and_then(|usec| usec.parse().ok())
                 .map(Duration::from_micros),
             listeners,
+            template_fd: None,
         })
     }
+}
+
+/// Whether this process was born to be a template, as its environment says through `look`.
+pub fn is_template(look: impl Fn(&str) -> Option<OsString>) -> bool {
+    look(TEMPLATE_FD).is_some()
 }
 
 /// The variables by which a process is known as a worker's before it has become one.
@@ -220,6 +252,7 @@ mod tests {
             notify_socket: Some("/run/scgid/notify.sock".into()),
             watchdog: Some(Duration::from_secs(10)),
             listeners: vec!["unix-0".into(), "tcp-1".into()],
+            template_fd: None,
         }
     }
 
@@ -240,9 +273,38 @@ mod tests {
 
     #[test]
     fn every_variable_that_is_said_is_on_the_list() {
-        for (name, _) in birth().environment(1) {
+        let template = Birth { template_fd: Some(9), ..birth() };
+
+        for (name, _) in birth().environment(1).into_iter().chain(template.environment(1)) {
             assert!(VARIABLES.contains(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn a_template_is_told_nothing_to_accept_at_and_leaves_room_for_its_workers_numbers() {
+        let template = Birth { template_fd: Some(9), ..birth() };
+
+        let said = template.environment(4711);
+
+        assert_eq!(read(&said, 4711), None, "it is taken for a worker");
+        let map: BTreeMap<_, _> = said.into_iter().collect();
+        assert_eq!(map[WORKER].len(), u64::MAX.to_string().len());
+        assert_eq!(map[SEAT].parse(), Ok(Seat(2)));
+        assert_eq!(map[TEMPLATE_FD], "9");
+        assert_eq!(map.keys().filter(|name| name.starts_with("LISTEN_")).count(), 0);
+    }
+
+    #[test]
+    fn numbers_with_room_are_read_as_those_without() {
+        let template = Birth { template_fd: Some(9), ..birth() };
+        let block: Vec<u8> = template
+            .told()
+            .iter()
+            .flat_map(|(name, value)| format!("{name}={value}\0").into_bytes())
+            .collect();
+
+        assert_eq!(worker_of(&block), Some(("blog".parse().unwrap(), WorkerId(77))));
+        assert_eq!(page_offset_of(&block), Some(8192));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | daemon | worker | what it finds when it is born | [`birth`] |
 //! | worker | daemon | ready, alive, leaving | [`notice`] |
 //! | worker | daemon | what it is doing, in shared memory | [`page`] |
+//! | daemon | template | fork a worker; and what became of that | [`template`] |
 //! | scgictl | daemon | orders and questions, over HTTP | `control` (feature `control`) |
 //!
 //! Each contract is one-way and works without this crate, in any language; the prose for authors
@@ -23,3 +24,4 @@ pub mod name;
 pub mod notice;
 pub mod page;
 pub mod scgi;
+pub mod template;

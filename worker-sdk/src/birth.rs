@@ -18,7 +18,7 @@ use std::process;
 use std::time::Duration;
 
 use scgi_protocol::address::{Address, AddressError};
-use scgi_protocol::birth::{Birth, LISTEN_FDS_START, LISTENERS_MAX};
+use scgi_protocol::birth::{self, Birth, LISTEN_FDS_START, LISTENERS_MAX};
 use scgi_protocol::inherit;
 use scgi_protocol::notice::Voice;
 use scgi_protocol::page::{Page, PageError};
@@ -63,6 +63,11 @@ pub(crate) enum BirthError {
     Inherit { number: i32, source: io::Error },
     #[error("cannot make a page")]
     NoPage(#[source] io::Error),
+    #[error(
+        "`preload: true` asks this program to fork workers, which it cannot; remove the key from \
+         the app's configuration"
+    )]
+    Template,
     #[error("`--listen {text}` is no address to listen on")]
     Address { text: String, source: AddressError },
     #[error("`--listen` says no address; write `--listen {DEFAULT_ADDRESS}` or `unix:/path`")]
@@ -77,6 +82,9 @@ pub(crate) enum BirthError {
 pub(crate) fn look_around(own: &Address) -> Result<Found, BirthError> {
     if let Some(birth) = Birth::from_environment(|name| env::var_os(name), process::id()) {
         return of_worker(birth);
+    }
+    if birth::is_template(|name| env::var_os(name)) {
+        return Err(BirthError::Template);
     }
     let found = of_nobody()?;
     if let Some(count) = handed_over() {

@@ -171,8 +171,12 @@ fn column(
 }
 
 fn state(worker: &Worker, _: &View) -> String {
-    let relief = if worker.relief { " (relief)" } else { "" };
-    format!("{}{relief}", worker.state.as_str())
+    let role = match worker {
+        Worker { relief: true, .. } => " (relief)",
+        Worker { template: true, .. } => " (template)",
+        Worker { .. } => "",
+    };
+    format!("{}{role}", worker.state.as_str())
 }
 
 fn tone(state: WorkerState) -> Tone {

@@ -160,6 +160,7 @@ pub(crate) fn worker(seat: u16, state: WorkerState) -> Worker {
         pid: Some(1000 + i32::from(seat)),
         state,
         relief: false,
+        template: false,
         since: ago(12 * MINUTE),
         requests: Some(3000),
         status: None,

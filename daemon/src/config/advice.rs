@@ -36,6 +36,8 @@ const WORDS_OF_HOME: &[(&str, &str)] = &[
     ("module", "write the whole command: `run: [python3, -m, scgi_worker, \"MODULE:APP\"]`"),
     ("vacuum", "sockets are always tidied up; leave it out"),
     ("master", "there is always one daemon; leave it out"),
+    ("preload_app", "write `preload: true`"),
+    ("lazy_apps", "each worker loads the app by itself unless there is `preload: true`"),
     // supervisord, circus, pm2
     ("command", "write `run: [PROGRAM, ARGUMENT, …]`"),
     ("cmd", "write `run: [PROGRAM, ARGUMENT, …]`"),
@@ -101,7 +103,6 @@ const NOT_HERE: &[&str] = &[
     "memory",
     "oom_score",
     "oomscoreadjust",
-    "preload",
     "recycle",
     "request_terminate_timeout",
     "request_timeout",

@@ -120,6 +120,9 @@ shape! {
         workers: Workers,
         /// How many requests one worker may serve at once (default 1).
         concurrency: Whole<1, 1024>,
+        /// Load the program once, in a process that workers are forked from; for programs that know
+        /// how, of kind `worker` (default `false`).
+        preload: Flag,
         /// How long a request may wait before it is taken up, by the front end's stamp
         /// `X-Request-Start`; one that waited longer is answered 503 (default: for ever).
         queue_timeout: Span<1, HOUR>,

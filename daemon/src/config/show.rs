@@ -59,6 +59,7 @@ fn app(spec: &AppSpec) -> Value {
             ("listen", sockets()),
             ("workers", workers(sizing)),
             ("concurrency", number(*concurrency)),
+            ("preload", Value::Bool(launch.preload)),
             ("ready", ready),
         ]),
         Kind::Cgi(limits) => entries.extend([
@@ -126,6 +127,7 @@ fn program(launch: &Launch) -> Vec<(&'static str, Value)> {
         limits,
         mount,
         queue_timeout,
+        preload: _,
     } = launch;
     // A bare name that is looked up again must be the same file; anything else is spelled out.
     let called = arguments.first().filter(|name| program.file_name() == Some(name.as_ref()));

@@ -22,6 +22,9 @@ pub(super) fn of(spec: &AppSpec) -> Settings {
     put_kind(&mut put, kind);
     put_sizing(&mut put, sizing);
     put("concurrency", concurrency.to_string());
+    if *kind == Kind::Worker {
+        put("preload", launch.preload.to_string());
+    }
     put_launch(&mut put, launch);
     put_timing(&mut put, timing);
     let Restart { budget, period, backoff_first, backoff_max, give_up } = restart;

@@ -202,6 +202,7 @@ fn worker(
         pid,
         state: worker_state(life, living, waiting),
         relief: role == Role::Relief,
+        template: role == Role::Template,
         since: state.clock.wall(since),
         requests: state.scoreboard.served(id),
         status,

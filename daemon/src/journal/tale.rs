@@ -198,11 +198,11 @@ fn ended(operation: OperationId, verb: Verb, failure: Option<&str>) -> Tale {
 }
 
 fn name(about: &About) -> String {
-    let relief = match about.role {
-        Role::App => "",
-        Role::Relief => "relief ",
-    };
-    format!("{relief}worker {} in seat {}", about.worker, about.seat)
+    match about.role {
+        Role::App => format!("worker {} in seat {}", about.worker, about.seat),
+        Role::Relief => format!("relief worker {} in seat {}", about.worker, about.seat),
+        Role::Template => format!("template {}", about.worker),
+    }
 }
 
 /// A duration as a person says it: milliseconds below ten seconds, seconds above.

@@ -174,6 +174,7 @@ fn word(role: Role) -> &'static str {
     match role {
         Role::App => "app",
         Role::Relief => "relief",
+        Role::Template => "template",
     }
 }
 

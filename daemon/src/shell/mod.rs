@@ -24,6 +24,7 @@ pub mod handle;
 mod health;
 mod heir;
 mod knock;
+mod layout;
 mod ledger;
 mod listeners;
 mod news;
@@ -42,6 +43,7 @@ mod spawn;
 pub mod state;
 mod strays;
 mod sys;
+mod templates;
 pub mod upgrade;
 mod wake;
 
@@ -82,6 +84,7 @@ use signals::Signals;
 use spawn::Surroundings;
 use state::State;
 pub(crate) use sys::peer_groups;
+use templates::Templates;
 use upgrade::{DoorDescriptors, Myself, Stock};
 use wake::Wake;
 
@@ -201,6 +204,7 @@ impl Shell {
             born: BTreeMap::new(),
             programs: Programs::default(),
             checkups: Checkups::new(shared.scoreboard.clone()),
+            templates: Templates::new(),
             knocks: Knocks::new(),
             traffic: BTreeMap::new(),
             ended: ended_tell,
@@ -275,6 +279,7 @@ impl Shell {
             Some(read) = self.read.recv() => News::Read(Box::new(read)),
             outcome = self.hands.checkups.next() => News::Probed(outcome),
             worker = self.hands.knocks.next() => News::Opened(worker),
+            heard = self.hands.templates.next() => News::Template(heard),
             Some((pid, worker)) = self.ended.recv() => News::Ended(pid, worker),
             Some(path) = self.becoming.recv() => News::Become(path),
             () = sleep(wait) => News::Deadline,
@@ -331,10 +336,16 @@ impl Shell {
     /// Buries the dead one by one: a number that is free again may be given to a new worker, or be
     /// sent a signal, before the core has heard of the one that had it.
     fn bury(&mut self, now: Moment) {
-        while let Some((pid, exit)) = reap::next() {
+        loop {
+            // Who was forked from a template has said so before it could end.
+            self.hands.hear_templates().into_iter().for_each(|fact| self.turn(fact, now));
+            let Some((pid, exit)) = reap::next() else { break };
+            let dead = self.hands.born.get(&pid).map(|process| process.worker);
             if let Some(fact) = self.hands.buried(pid, exit) {
                 self.turn(fact, now);
             }
+            let unforked = dead.map(|dead| self.hands.unforked(dead)).unwrap_or_default();
+            unforked.into_iter().for_each(|fact| self.turn(fact, now));
         }
         // After the dead have been replaced: nobody waits for this.
         self.hands.kill_strays();

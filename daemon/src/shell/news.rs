@@ -11,6 +11,7 @@ use super::handle::{Proposal, Question, Source};
 use super::health::Outcome;
 use super::propose::{Purpose, Read};
 use super::signals::Word;
+use super::templates::Heard;
 use super::upgrade::UpgradeOrder;
 use crate::supervisor::{Event, Moment, Pid};
 
@@ -24,6 +25,7 @@ pub(super) enum News {
     Read(Box<Read>),
     Probed(Outcome),
     Opened(WorkerId),
+    Template(Heard),
     Ended(Pid, WorkerId),
     Become(PathBuf),
     Deadline,
@@ -51,7 +53,14 @@ impl Shell {
                 self.propose(proposal, Purpose::Apply { by: Author::Signal, answer: None });
                 Vec::new()
             }
-            News::Notice(pid, notice) => self.heard(pid, *notice),
+            News::Notice(pid, notice) => {
+                // Who was forked from a template has said so before it says anything else.
+                let known = self.hands.born.contains_key(&pid);
+                let mut facts = if known { Vec::new() } else { self.hands.hear_templates() };
+                facts.extend(self.heard(pid, *notice));
+                facts
+            }
+            News::Template(heard) => self.hands.heard_of(heard),
             News::Arrivals(apps) => {
                 let look = |app: AppName| {
                     self.hands.arrived(&app, now);

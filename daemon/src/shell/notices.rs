@@ -69,17 +69,26 @@ impl Notices {
     /// One datagram; `None` if it is not a notice or does not say who it is from.
     fn receive(&self) -> io::Result<Option<(Pid, Notice)>> {
         let mut buffer = [0; MAX_BYTES + 1];
-        let mut space = nix::cmsg_space!(UnixCredentials);
-        let mut parts = [IoSliceMut::new(&mut buffer)];
-        let fd = self.socket.as_raw_fd();
-        let message = recvmsg::<()>(fd, &mut parts, Some(&mut space), MsgFlags::MSG_CMSG_CLOEXEC)?;
-        let from = message.cmsgs()?.find_map(|item| match item {
-            ControlMessageOwned::ScmCredentials(from) => Some(from.pid()),
-            _ => None,
-        });
-        let length = message.bytes;
+        let (from, length) = receive(self.socket.as_fd(), &mut buffer)?;
         Ok(from.filter(|_| length <= MAX_BYTES).map(|pid| (pid, Notice::decode(&buffer[..length]))))
     }
+}
+
+/// One datagram: the process it is from, if the kernel says so, and how long it is. Descriptors that
+/// come with it have no room.
+pub(super) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> io::Result<(Option<Pid>, usize)> {
+    let mut space = nix::cmsg_space!(UnixCredentials);
+    let (fd, mut parts) = (socket.as_raw_fd(), [IoSliceMut::new(buffer)]);
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(fd, &mut parts, Some(&mut space), flags)?;
+    let from = message.cmsgs()?.find_map(|item| match item {
+        ControlMessageOwned::ScmCredentials(from) => Some(from.pid()),
+        _ => None,
+    });
+    Ok((from, message.bytes))
 }
 
 impl AsFd for Notices {

@@ -3,11 +3,13 @@
 //! An action's outcome is a fact, returned at once or heard of later. Nothing here decides.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal as Kernel;
 use scgi_protocol::name::{AppName, WorkerId};
+use scgi_protocol::page::Page;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::adopt::Survivor;
@@ -20,9 +22,10 @@ use super::listeners::Listeners;
 use super::output::{Output, Pipes};
 use super::programs::Programs;
 use super::reap::{self, To};
-use super::spawn::{Shared, Status, Surroundings, is_own_program, spawn};
+use super::spawn::{Born, Shared, Status, Surroundings, is_own_program, spawn};
 use super::state::record::ProcessRecord;
 use super::strays;
+use super::templates::Templates;
 use super::wake::{Wake, is_somebody_there};
 use crate::journal::Journal;
 use crate::metrics::Metrics;
@@ -54,6 +57,8 @@ pub(super) struct Hands {
     pub(super) checkups: Checkups,
     /// New workers that are waited for to take connections at their own sockets.
     pub(super) knocks: Knocks,
+    /// Processes that workers are forked from.
+    pub(super) templates: Templates,
     /// What was last seen of each app's traffic.
     pub(super) traffic: BTreeMap<AppName, Traffic>,
     /// Where the end of an adopted process is told.
@@ -74,9 +79,17 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) enum Kind {
     /// This daemon's; it may have something to say about its start.
-    Child(Status),
+    Child(Option<Status>),
     /// That of a daemon that is no more.
     Adopted(Survivor),
+}
+
+/// A worker that is going to have a process.
+#[derive(Debug)]
+pub(super) struct Expected {
+    about: About,
+    app: Arc<AppSpec>,
+    page: Page,
 }
 
 /// What was last seen of an app's traffic.
@@ -168,7 +181,7 @@ impl Hands {
         let said = self.output.last_words(process.worker);
         let served = self.scoreboard.served(process.worker);
         let words = match process.kind {
-            Kind::Child(status) => status.words(),
+            Kind::Child(status) => status.and_then(Status::words),
             Kind::Adopted(_) => None,
         };
         Some(Event::Exited { pid, exit, served, words, said })
@@ -216,29 +229,13 @@ impl Hands {
         }
         let listeners = self.listeners.of(&order.app);
         let program = match order.role {
-            Role::App if is_own_program(&order.app) => {
+            Role::App | Role::Template if is_own_program(&order.app) => {
                 self.programs.of(app, order.generation, &order.app.launch.program)
             }
-            Role::App | Role::Relief => None,
+            Role::App | Role::Template | Role::Relief => None,
         };
         let book = self.books.of(app).expect("its worker has a leaf in it");
         let shared = Shared { listeners: &listeners, book, leaf: leaf.number, program };
-        let born = match spawn(order, &shared, &self.surroundings) {
-            Ok(born) => born,
-            Err(error) => {
-                self.books.erase(worker);
-                return failed(in_words(&error));
-            }
-        };
-        // An adopted process may have ended just now, and its number be this one's already.
-        let before = self.buried(born.pid, Exit::Unknown);
-        let living = Living {
-            worker,
-            seat: order.seat,
-            page: Arc::new(leaf.page),
-            concurrency: order.app.concurrency,
-        };
-        self.scoreboard.seat(app, living);
         let about = About {
             app: order.app.name.clone(),
             seat: order.seat,
@@ -246,11 +243,42 @@ impl Hands {
             generation: order.generation,
             role: order.role,
         };
-        self.collect(&about, born.pipes);
-        let (pid, kind) = (born.pid, Kind::Child(born.status));
-        self.born.insert(pid, Process { worker, kind, record: born.record });
-        if order.role == Role::App {
-            self.knocks.at_door_of(worker, &order.app);
+        let expected = Expected { about, app: Arc::clone(&order.app), page: leaf.page };
+        let surroundings = &self.surroundings;
+        let begun = match order.template {
+            Some(template) => {
+                let asked = self.templates.ask((template, order), &shared, surroundings, expected);
+                asked.map(|()| None)
+            }
+            None => spawn(order, &shared, surroundings).map(|born| Some((expected, born))),
+        };
+        match begun {
+            Ok(Some((expected, born))) => self.settle(expected, born),
+            Ok(None) => Vec::new(),
+            Err(error) => {
+                self.books.erase(worker);
+                failed(in_words(&error))
+            }
+        }
+    }
+
+    /// Looks after a worker that has a process.
+    pub(super) fn settle(&mut self, expected: Expected, born: Born) -> Vec<Event> {
+        let Expected { about, app, page } = expected;
+        let Born { pid, record, pipes, status, template } = born;
+        let worker = about.worker;
+        // An adopted process may have ended just now, and its number be this one's already.
+        let before = self.buried(pid, Exit::Unknown);
+        let living =
+            Living { worker, seat: about.seat, page: Arc::new(page), concurrency: app.concurrency };
+        self.scoreboard.seat(&app.name, living);
+        self.collect(&about, pipes);
+        self.born.insert(pid, Process { worker, kind: Kind::Child(status), record });
+        if let Some(Err(error)) = template.map(|socket| self.templates.listen(worker, socket)) {
+            tracing::error!(%worker, error = &error as &dyn Error, "template is not heard");
+        }
+        if about.role == Role::App {
+            self.knocks.at_door_of(worker, &app);
         }
         before.into_iter().chain([Event::Spawned { worker, pid }]).collect()
     }
@@ -259,7 +287,7 @@ impl Hands {
     pub(super) fn collect(&mut self, about: &About, pipes: Pipes) {
         if let Err(error) = self.output.collect(about, pipes) {
             let (app, worker) = (&about.app, about.worker);
-            let error = &error as &dyn std::error::Error;
+            let error = &error as &dyn Error;
             tracing::error!(%app, %worker, error, "output is not collected");
         }
     }

@@ -25,6 +25,12 @@ pub(super) fn next() -> Option<(Pid, Exit)> {
     Some((process.as_raw(), exit))
 }
 
+/// Whether `pid` is a child of this process, ended or not.
+pub(super) fn is_child(pid: Pid) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    pid > 1 && waitid(Id::Pid(Process::from_raw(pid)), flags).is_ok()
+}
+
 /// The processes whose parent this process is, ended ones included; empty if the kernel does not
 /// say.
 pub(super) fn children() -> Vec<Pid> {

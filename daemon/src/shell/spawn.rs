@@ -6,33 +6,34 @@
 //!
 //! ```text
 //! 0 first listener, or nothing to read │ 1, 2 log pipes │ 3.. listeners │ book │ kept log ends
+//! of a template: where it is asked
 //! then, for the launcher: the program's file │ order │ status
 //! ```
+//!
+//! A template finds nothing to read in place of each listener: its workers get theirs with the order
+//! to fork them (`fork.rs`).
 
 use std::collections::BTreeMap;
-use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::SigSet;
-use nix::unistd::{Pid as Process, geteuid, pipe2};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socketpair, sockopt};
+use nix::unistd::{geteuid, pipe2};
 use scgi_protocol::birth::{self, Birth, LISTEN_FDS_START};
+use scgi_protocol::name::WorkerId;
 use scgi_protocol::page;
 
 use super::adopt::identity;
+use super::layout::{Layout, OURSELVES};
 use super::output::Pipes;
 use super::state::record::{ProcessRecord, inode};
 use crate::launch::{self, LaunchOrder, OrderError, WORDS_MAX_BYTES};
 use crate::spec::{AppSpec, Cgi, Inetd, Kind, Launch, Limit, Resource, Serves};
 use crate::supervisor::{Pid, Role, Spawn};
-
-/// This program's own file, whatever became of its name.
-const OURSELVES: &str = "/proc/self/exe";
 
 /// What a log pipe holds if the daemon may have it so. Memory is used by what is in it; an empty one
 /// costs 10 KiB.
@@ -61,8 +62,10 @@ pub(super) struct Born {
     pub(super) record: ProcessRecord,
     /// What it writes to its standard output and error.
     pub(super) pipes: Pipes,
-    /// Where the launcher says why it failed.
-    pub(super) status: Status,
+    /// Where the launcher says why it failed; `None` if it was forked.
+    pub(super) status: Option<Status>,
+    /// Where it is asked to fork, if it is a template.
+    pub(super) template: Option<OwnedFd>,
 }
 
 /// What all workers have in common.
@@ -98,10 +101,12 @@ pub(super) fn spawn(
     surroundings: &Surroundings,
 ) -> Result<Born, SpawnError> {
     let listeners = shared.listeners;
-    let nothing = spawn.app.kind.is_alone().then(nothing_to_read).transpose()?;
+    let is_template = spawn.role == Role::Template;
+    let nothing = (spawn.app.kind.is_alone() || is_template).then(nothing_to_read).transpose()?;
     let first = nothing.as_ref().map(AsFd::as_fd).or_else(|| listeners.first().copied());
     let first = first.ok_or(SpawnError::NoListener)?;
     let [stdout, stderr, status] = [log_pipe()?, log_pipe()?, pipe()?];
+    let template = is_template.then(template_socket).transpose()?;
 
     let mut layout = Layout::default();
     layout.put(0, first);
@@ -109,18 +114,19 @@ pub(super) fn spawn(
     layout.put(2, stderr.write.as_fd());
     layout.next = LISTEN_FDS_START;
     for listener in listeners {
-        layout.append(listener.as_fd());
+        layout.append(if is_template { first } else { listener.as_fd() });
     }
     let book = layout.append(shared.book);
     layout.append(stdout.read.as_fd());
     layout.append(stderr.read.as_fd());
+    let template_fd = template.as_ref().map(|(_, theirs)| layout.append(theirs.as_fd()));
     let program = shared.program.map(|file| layout.append(file));
     let (page_offset, notify_socket) = (page::offset(shared.leaf), &surroundings.notify_socket);
     let birth = birth_of(spawn, listeners.len(), notify_socket);
     let order = LaunchOrder {
         program,
         launch: what(spawn, surroundings),
-        birth: Birth { page_fd: Some(book), page_offset, ..birth },
+        birth: Birth { page_fd: Some(book), page_offset, template_fd, ..birth },
     };
     let order = order.to_memfd().map_err(SpawnError::Order)?;
     let order_number = layout.append(order.as_fd());
@@ -129,19 +135,30 @@ pub(super) fn spawn(
     let arguments = launch::arguments(order_number, status_number);
     let said = signature(spawn, page_offset, notify_socket);
     let pid = layout.spawn(&arguments, &said).map_err(|e| SpawnError::Resource("a process", e))?;
-    let record = ProcessRecord {
-        worker: spawn.worker,
+    let pipes = Pipes { stdout: stdout.read, stderr: stderr.read };
+    let record = record(pid, (spawn.worker, shared.leaf), listeners.len(), &pipes);
+    nonblocking(&pipes.stdout)?;
+    nonblocking(&pipes.stderr)?;
+    nonblocking(&status.read)?;
+    let template = template.map(|(ours, _)| ours);
+    Ok(Born { pid, record, pipes, status: Some(Status(status.read)), template })
+}
+
+/// How a worker is written down.
+pub(super) fn record(
+    pid: Pid,
+    (worker, leaf): (WorkerId, u16),
+    listeners: usize,
+    pipes: &Pipes,
+) -> ProcessRecord {
+    ProcessRecord {
+        worker,
         pid,
         began: identity::began(pid).unwrap_or(0),
-        listeners: u16::try_from(listeners.len()).unwrap_or(u16::MAX),
-        leaf: shared.leaf,
-        pipes: [inode(&stdout.read), inode(&stderr.read)],
-    };
-    nonblocking(&stdout.read)?;
-    nonblocking(&stderr.read)?;
-    nonblocking(&status.read)?;
-    let pipes = Pipes { stdout: stdout.read, stderr: stderr.read };
-    Ok(Born { pid, record, pipes, status: Status(status.read) })
+        listeners: u16::try_from(listeners).unwrap_or(u16::MAX),
+        leaf,
+        pipes: [inode(&pipes.stdout), inode(&pipes.stderr)],
+    }
 }
 
 /// By what the launcher is known while it is not yet the worker.
@@ -154,7 +171,7 @@ fn signature(spawn: &Spawn, page_offset: u64, notify_socket: &Path) -> [String; 
 /// What is run: the app's program, one of our own that runs it, or one in its place.
 fn what(spawn: &Spawn, surroundings: &Surroundings) -> Launch {
     let mut launch = spawn.app.launch.clone();
-    if let (Role::App, Some(arguments)) = (spawn.role, host(&spawn.app)) {
+    if let (Role::App | Role::Template, Some(arguments)) = (spawn.role, host(&spawn.app)) {
         launch.program = OURSELVES.into();
         launch.arguments = arguments;
     }
@@ -211,7 +228,7 @@ pub(super) fn is_own_program(app: &AppSpec) -> bool {
     host(app).is_none()
 }
 
-fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
+pub(super) fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
     let AppSpec { name, listen, launch, concurrency, .. } = &*spawn.app;
     Birth {
         app: name.clone(),
@@ -227,6 +244,7 @@ fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
         notify_socket: Some(notify_socket.display().to_string()),
         watchdog: None,
         listeners: listen.iter().take(listeners).map(|at| fd_name(&at.at.to_string())).collect(),
+        template_fd: None,
     }
 }
 
@@ -263,15 +281,27 @@ impl Status {
     }
 }
 
+/// A pipe of which the daemon keeps one end.
 #[derive(Debug)]
-struct Pipe {
-    read: OwnedFd,
-    write: OwnedFd,
+pub(super) struct Pipe {
+    pub(super) read: OwnedFd,
+    pub(super) write: OwnedFd,
 }
 
 fn pipe() -> Result<Pipe, SpawnError> {
     let made = pipe2(OFlag::O_CLOEXEC).map_err(|e| SpawnError::Resource("a pipe", e.into()));
     made.map(|(read, write)| Pipe { read, write })
+}
+
+/// Where a template is asked to fork workers: our end, on which the kernel says who speaks, and its.
+fn template_socket() -> Result<(OwnedFd, OwnedFd), SpawnError> {
+    let wrong = |error: nix::Error| SpawnError::Resource("a socket", error.into());
+    let (ours, theirs) =
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)
+            .map_err(wrong)?;
+    nonblocking(&ours)?;
+    setsockopt(&ours, sockopt::PassCred, &true).map_err(wrong)?;
+    Ok((ours, theirs))
 }
 
 /// The standard input of a program that no socket is handed to.
@@ -281,7 +311,7 @@ fn nothing_to_read() -> Result<OwnedFd, SpawnError> {
 }
 
 /// A pipe for what a worker writes, large enough for what it writes while no daemon lives.
-fn log_pipe() -> Result<Pipe, SpawnError> {
+pub(super) fn log_pipe() -> Result<Pipe, SpawnError> {
     let pipe = pipe()?;
     // Another user's pipes all count against one limit, beyond which each further one is tiny
     // (pipe(7), `pipe-user-pages-soft`): what other programs of that user need is not taken.
@@ -293,72 +323,7 @@ fn log_pipe() -> Result<Pipe, SpawnError> {
 }
 
 /// Makes our reads return at once. The worker's own end of the pipe is the writing one.
-fn nonblocking(fd: &OwnedFd) -> Result<(), SpawnError> {
+pub(super) fn nonblocking(fd: &OwnedFd) -> Result<(), SpawnError> {
     let set = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
     set.map(drop).map_err(|error| SpawnError::Resource("a pipe", error.into()))
-}
-
-/// Which descriptor a worker finds under which number.
-#[derive(Debug, Default)]
-struct Layout<'fd> {
-    places: Vec<(BorrowedFd<'fd>, RawFd)>,
-    next: RawFd,
-}
-
-impl<'fd> Layout<'fd> {
-    fn put(&mut self, number: RawFd, fd: BorrowedFd<'fd>) {
-        self.places.push((fd, number));
-    }
-
-    fn append(&mut self, fd: BorrowedFd<'fd>) -> RawFd {
-        let number = self.next;
-        self.put(number, fd);
-        self.next += 1;
-        number
-    }
-
-    /// Starts the launcher with this layout.
-    ///
-    /// A number that a worker finds something under may be one that the daemon still needs as a
-    /// source: such a source goes by way of a number above all others.
-    fn spawn(&self, arguments: &[String], said: &[String]) -> io::Result<Pid> {
-        let sources = self.places.iter().map(|(fd, _)| fd.as_raw_fd());
-        let above = sources.clone().chain([self.next]).max().unwrap_or(self.next) + 1;
-        let way = |(source, above)| (source, if source < self.next { above } else { source });
-        let ways: Vec<(RawFd, RawFd)> = sources.zip(above..).map(way).collect();
-        let mut actions = PosixSpawnFileActions::init()?;
-        for (source, way) in ways.iter().filter(|(source, way)| source != way) {
-            actions.add_dup2(*source, *way)?;
-        }
-        for ((_, number), (source, way)) in self.places.iter().zip(&ways) {
-            actions.add_dup2(*way, *number)?;
-            if way != source {
-                actions.add_close(*way)?;
-            }
-        }
-        let text = |text: String| CString::new(text).map_err(io::Error::from);
-        let arguments: Vec<_> = arguments.iter().cloned().map(text).collect::<Result<_, _>>()?;
-        // What of this reaches the app is the launcher's business.
-        let ours = std::env::vars_os()
-            .filter(|(name, _)| birth::VARIABLES.iter().all(|theirs| name != theirs))
-            .filter_map(|(name, value)| Some(format!("{}={}", name.to_str()?, value.to_str()?)));
-        let environment: Vec<_> =
-            ours.chain(said.iter().cloned()).map(text).collect::<Result<_, _>>()?;
-        let pid = posix_spawn(OURSELVES, &actions, &attributes()?, &arguments, &environment)?;
-        Ok(pid.as_raw())
-    }
-}
-
-/// A group of its own, no signal blocked, every signal at its default.
-fn attributes() -> nix::Result<PosixSpawnAttr> {
-    let mut attributes = PosixSpawnAttr::init()?;
-    attributes.set_flags(
-        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK
-            | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
-    )?;
-    attributes.set_pgroup(Process::from_raw(0))?;
-    attributes.set_sigmask(&SigSet::empty())?;
-    attributes.set_sigdefault(&SigSet::all())?;
-    Ok(attributes)
 }

@@ -33,6 +33,9 @@ pub struct Launch {
     pub mount: Option<String>,
     /// A request that waited longer is answered 503 by the worker instead of served.
     pub queue_timeout: Option<Duration>,
+    /// The program is loaded once, by a template, and workers are forked from that.
+    #[serde(default)]
+    pub preload: bool,
 }
 
 /// Who a worker is.

@@ -12,7 +12,8 @@ use crate::spec::{AppSpec, Health, StopSignal};
 /// A deed. The shell does them in order; the outcome of one is the next fact.
 #[derive(Clone, Debug)]
 pub enum Action {
-    /// Start a worker. Answered by [`super::Event::Spawned`] or [`super::Event::NotSpawned`].
+    /// Start a worker. Answered by [`super::Event::Spawned`] or [`super::Event::NotSpawned`]; or by
+    /// [`super::Event::Lost`], once the template is gone that it was to be forked from.
     Spawn(Spawn),
     /// Send a signal to a worker.
     Signal {
@@ -76,6 +77,8 @@ pub struct Spawn {
     /// Before it is started, accepting at its sockets has to wait for a client again, whatever those
     /// did to them who shared them before. Only if nobody is there who must not wait.
     pub waits: bool,
+    /// The template it is forked from; `None` if it starts by itself.
+    pub template: Option<WorkerId>,
 }
 
 /// What a worker does.
@@ -85,6 +88,8 @@ pub enum Role {
     App,
     /// It answers 503 in the app's place.
     Relief,
+    /// It has loaded the app's program, and workers are forked from it.
+    Template,
 }
 
 /// What is sent to a worker.

@@ -13,6 +13,7 @@
 //! 8. An app that is given up for now is answered for by a relief worker, where the daemon listens
 //!    for it.
 //! 9. A program that has its address to itself is started only where nobody of it is left.
+//! 10. Workers of an app that is loaded beforehand are forked from a template, and wait for it.
 //!
 //! Death, roll, scaling, recovery and shutdown are these sentences seen from different facts; there
 //! is no procedure for any of them. Converging twice at one moment changes nothing.
@@ -22,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use scgi_protocol::name::{Generation, Seat, WorkerId};
+use scgi_protocol::name::{Seat, WorkerId};
 
 use super::action::{Action, Role, Spawn};
 use super::launch::Launch;
@@ -31,17 +32,7 @@ use super::note::{Cause, Note};
 use super::pool::Pool;
 use super::restart::{Death, HEALTHY_AFTER, death};
 use super::sizing::{LOOK, LOOK_FIXED, TRIAL_LOOK};
-use super::worker::{Checkup, Life, Worker};
-
-/// How many workers of a launch start at once before one of them has served well.
-const UNTRUSTED_AT_ONCE: usize = 4;
-
-/// How many of them there may be until then. A big pool of a program that is ready and then dies
-/// would otherwise start every worker before the first death is known.
-const UNTRUSTED_IN_ALL: usize = 12;
-
-/// How many workers of a launch start at once after that.
-const TRUSTED_AT_ONCE: usize = 32;
+use super::worker::{Life, Worker};
 
 /// What a pool needs from outside to converge.
 #[derive(Debug)]
@@ -56,6 +47,7 @@ impl Pool {
     /// Decides.
     pub(super) fn converge(&mut self, turn: &mut Turn<'_>) {
         self.expire(turn);
+        self.expire_templates(turn);
         self.give_up_undo();
         self.demand.keep_within(self.bounds());
         self.prove(turn.now);
@@ -63,10 +55,12 @@ impl Pool {
         self.retire_surplus(wanted, turn);
         self.examine(turn);
         self.retire_outdated(wanted, turn);
+        self.load(wanted, turn);
         self.fill(wanted, turn);
         self.relieve(wanted, turn);
         self.watch(turn);
         self.conclude(wanted, turn);
+        self.retire_templates(turn);
     }
 
     fn expire(&mut self, turn: &mut Turn<'_>) {
@@ -86,7 +80,8 @@ impl Pool {
                 let about = worker.about(&spec);
                 turn.out.push(Action::Tell(Note::WorkerKilled { about, cause, after }));
                 if asked.is_none() {
-                    self.pay_for_slowness(id, (cause, after), turn);
+                    let how = too_slow(self.workers[&id].role, cause, after);
+                    self.pay_for_slowness(id, (how, after), turn);
                 }
             }
         }
@@ -94,11 +89,13 @@ impl Pool {
 
     /// A worker that nobody had asked to leave and that is killed for being slow is paid for at
     /// once: its replacement need not wait for the kernel to bury it.
-    fn pay_for_slowness(&mut self, id: WorkerId, why: (Cause, Duration), turn: &mut Turn<'_>) {
-        let (cause, after) = why;
+    pub(super) fn pay_for_slowness(
+        &mut self,
+        id: WorkerId,
+        (how, after): (String, Duration),
+        turn: &mut Turn<'_>,
+    ) {
         let worker = self.workers[&id].clone();
-        let missed = if cause == Cause::StartTimeout { "ready" } else { "gone" };
-        let how = format!("not {missed} within {:.1} s", after.as_secs_f64());
         let well = worker.served_well(None, turn.now - after);
         self.pay(&worker, Death { well, ..death(&worker, how) }, turn.now, turn.out);
     }
@@ -159,7 +156,7 @@ impl Pool {
             });
         }
         if self.is_leaving() {
-            self.ask_to_leave(turn, Cause::Stopped, |worker| worker.role == Role::Relief);
+            self.ask_to_leave(turn, Cause::Stopped, |worker| worker.role != Role::App);
         }
     }
 
@@ -195,114 +192,6 @@ impl Pool {
         }
     }
 
-    /// Starts whom the pool misses: in seats nobody works in, and in those of outdated workers, as
-    /// many at a time as may be doubly taken.
-    fn fill(&mut self, wanted: u16, turn: &mut Turn<'_>) {
-        if wanted == 0 {
-            return;
-        }
-        let (empty, filler) =
-            (self.empty_seats(wanted, turn.now), self.filler(turn.now).generation);
-        self.start(&empty, filler, turn);
-        let (doubled, active) = (self.seats_to_double(wanted), self.active().generation);
-        self.start(&doubled, active, turn);
-    }
-
-    /// Starts workers of `generation` in `seats`, as far as that may be at this moment.
-    fn start(&mut self, seats: &[Seat], generation: Generation, turn: &mut Turn<'_>) {
-        let waits = self.spec_of(generation).waits_in_accept();
-        if waits && self.workers.values().any(|worker| worker.role == Role::Relief) {
-            return; // Relief makes accept(2) return at once, for all who share the sockets.
-        }
-        let waits = waits && self.all_wait_in_accept();
-        let room = self.room_to_start(generation, turn.now);
-        // Who has an address to itself cannot come before the one that has it is gone.
-        let alone = self.spec_of(generation).kind.is_alone();
-        let there = if alone { self.seats_of(|_| true) } else { BTreeSet::new() };
-        for &seat in seats.iter().filter(|seat| !there.contains(seat)).take(room) {
-            let (app, role) = (Arc::clone(self.spec_of(generation)), Role::App);
-            let on_trial = self.is_on_trial() && generation == self.latest.generation;
-            let worker = *turn.next_worker;
-            self.spawn(Spawn { worker, seat, generation, app, role, on_trial, waits }, turn);
-        }
-    }
-
-    /// Whether everybody here waits in accept(2).
-    fn all_wait_in_accept(&self) -> bool {
-        let waits = |w: &Worker| self.spec_of(w.generation).waits_in_accept();
-        self.app_workers().all(waits)
-    }
-
-    /// Wanted seats nobody works in. That of a worker that is leaving by its own decision waits for
-    /// its end; that of one on trial is still its predecessor's.
-    fn empty_seats(&self, wanted: u16, now: Moment) -> Vec<Seat> {
-        let active = self.active().generation;
-        let deserted = self.seats_of(|w| w.generation == active && w.is_deserting());
-        // Who is of a launch that is held has its seat until another one is beside it.
-        let relied_on_latest = self.filler(now).generation == self.latest.generation;
-        let settled = relied_on_latest || self.latest.is_out();
-        let counts = |w: &Worker| {
-            let latest = w.generation == self.latest.generation;
-            w.is_staying() && (settled || !latest || self.has_passed(w, now))
-        };
-        let taken = &self.seats_of(counts) | &deserted;
-        let occupied = &taken | &self.taken();
-        let wanted_seats = usize::from(wanted);
-        let missing = wanted_seats.saturating_sub(taken.len());
-        let most = wanted_seats + self.active().spec.roll.surge.of(wanted);
-        let room = most.saturating_sub(self.app_workers().filter(|w| w.is_staying()).count());
-        // Where nobody is at all comes first, but no more of that than the pool lacks: the other
-        // seats are there already, and have to be relied on again.
-        let empty = (0..).map(Seat).filter(|seat| !occupied.contains(seat));
-        let empty = empty.take(wanted_seats.saturating_sub(occupied.len()));
-        let unproven = occupied.difference(&taken).copied();
-        empty.chain(unproven).take(missing.min(room)).collect()
-    }
-
-    /// How many further workers of `generation` may be started at this moment.
-    pub(super) fn room_to_start(&self, generation: Generation, now: Moment) -> usize {
-        let launch = match &self.fallback {
-            Some(fallback) if fallback.generation == generation => fallback,
-            Some(_) | None => &self.latest,
-        };
-        let given_up = launch.trail.is_given_up(&launch.spec.restart);
-        if given_up || launch.trail.resting_until(now).is_some() {
-            return 0;
-        }
-        let count = |so: &dyn Fn(&Worker) -> bool| {
-            self.app_workers().filter(|w| w.generation == generation && so(w)).count()
-        };
-        let starting = count(&|w| w.is_starting() || w.is_deserting());
-        let fresh = starting + count(&|w| w.is_serving() && !w.served_well(None, now));
-        let (at_once, in_all) = match &launch.trail {
-            trail if trail.is_spent() => (1, 1),
-            trail if trail.is_sore() => (1, UNTRUSTED_IN_ALL),
-            _ if launch.trusted => (TRUSTED_AT_ONCE, usize::MAX),
-            _ => (UNTRUSTED_AT_ONCE, UNTRUSTED_IN_ALL),
-        };
-        at_once.saturating_sub(starting).min(in_all.saturating_sub(fresh))
-    }
-
-    fn spawn(&mut self, spawn: Spawn, turn: &mut Turn<'_>) {
-        *turn.next_worker = turn.next_worker.next();
-        let worker = Worker {
-            id: spawn.worker,
-            seat: spawn.seat,
-            generation: spawn.generation,
-            role: spawn.role,
-            since: turn.now,
-            life: Life::Launching,
-            leaving: None,
-            status: None,
-            idle: None,
-            ready_since: None,
-            answered: false,
-            health: Checkup::default(),
-        };
-        self.workers.insert(worker.id, worker);
-        turn.out.push(Action::Spawn(spawn));
-    }
-
     fn relieve(&mut self, wanted: u16, turn: &mut Turn<'_>) {
         let launch = self.active();
         // Where the daemon does not listen there is nobody to answer.
@@ -319,8 +208,9 @@ impl Pool {
         } else if !present && self.relief_not_before <= turn.now {
             let (generation, app) = (launch.generation, Arc::clone(&launch.spec));
             let (worker, role) = (*turn.next_worker, Role::Relief);
-            let (seat, on_trial, waits) = (Seat(0), false, false);
-            self.spawn(Spawn { worker, seat, generation, app, role, on_trial, waits }, turn);
+            let (seat, on_trial, waits, template) = (Seat(0), false, false, None);
+            let spawn = Spawn { worker, seat, generation, app, role, on_trial, waits, template };
+            self.spawn(spawn, turn);
         }
     }
 
@@ -372,8 +262,18 @@ impl Pool {
         let rests = [Some(&self.latest), self.fallback.as_ref()];
         let rests = rests.into_iter().flatten().filter_map(|l| l.trail.resting_until(now));
         let relief = (self.relief_not_before > now).then_some(self.relief_not_before);
-        let looks = [relief, self.watch_at, self.demand.look_at()];
+        let looks = [relief, self.watch_at, self.demand.look_at(), self.fork_deadline()];
         let ripe = ripe.filter(|&at| at > now);
         lives.chain(proofs).chain(ripe).chain(rests).chain(looks.into_iter().flatten()).min()
     }
+}
+
+/// What a process was too slow for that had to be ready, or gone, by then.
+fn too_slow(role: Role, cause: Cause, after: Duration) -> String {
+    let missed = match (role, cause) {
+        (Role::Template, Cause::StartTimeout) => "ready to fork workers",
+        (Role::App | Role::Relief, Cause::StartTimeout) => "ready",
+        _ => "gone",
+    };
+    format!("not {missed} within {:.1} s", after.as_secs_f64())
 }

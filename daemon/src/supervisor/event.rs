@@ -49,7 +49,8 @@ pub enum Event {
         /// Why.
         error: String,
     },
-    /// The daemon ended while it started a worker, and no process of it is to be found.
+    /// The daemon ended while it started a worker, or the template did that was to fork it, and no
+    /// process of it is to be found.
     Lost {
         /// The worker.
         worker: WorkerId,

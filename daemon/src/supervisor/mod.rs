@@ -4,8 +4,8 @@
 //!            Event                      Action
 //!   shell ──────────▶ Supervisor ──────────────▶ shell
 //!                        │ one Pool for each app
-//!                        ├─ observe: facts only          observe.rs, pool.rs
-//!                        ├─ converge: decisions only     converge.rs, conclude.rs
+//!                        ├─ observe: facts only          observe.rs, pool.rs, death.rs
+//!                        ├─ converge: decisions only     converge.rs, fill.rs, roll.rs, template.rs, conclude.rs
 //!                        └─ judge: which operations are done   operation.rs
 //! ```
 //!
@@ -20,8 +20,10 @@
 mod action;
 mod conclude;
 mod converge;
+mod death;
 mod event;
 mod failure;
+mod fill;
 mod launch;
 mod moment;
 mod note;
@@ -35,6 +37,7 @@ mod roll;
 mod sim;
 mod sizing;
 mod state;
+mod template;
 mod view;
 mod worker;
 

@@ -8,12 +8,13 @@ use scgi_protocol::name::{AppName, OperationId};
 
 use super::Supervisor;
 use super::action::Action;
+use super::death::Ended;
 use super::event::{Event, Order, Pid};
 use super::failure::Failure;
 use super::moment::Moment;
 use super::note::Note;
 use super::operation::{Operation, Verdict};
-use super::pool::{Ended, Pool};
+use super::pool::Pool;
 use crate::spec::AppSpec;
 
 impl Supervisor {

@@ -14,7 +14,7 @@ use scgi_protocol::control::{Verb, Wish};
 use scgi_protocol::name::{AppName, Generation, OperationId, Seat, WorkerId};
 use serde::{Deserialize, Serialize};
 
-use super::action::{Action, Signal};
+use super::action::{Action, Role, Signal};
 use super::event::Event;
 use super::launch::Launch;
 use super::moment::Moment;
@@ -97,7 +97,7 @@ impl Supervisor {
         let mut core = Self { unprepared, operations, next_worker, ..Self::default() };
         for (app, mut pool) in pools {
             pool.check(&app)?;
-            pool.forget_the_moment();
+            pool.forget_the_moment(now);
             let last = pool.workers.keys().next_back().copied();
             // It is written down after the pools.
             core.next_worker = last.map_or(core.next_worker, |id| id.next().max(core.next_worker));
@@ -170,7 +170,7 @@ impl Pool {
     pub fn true_to_their_program(&self) -> impl Iterator<Item = Generation> {
         let Launch { generation, trail, .. } = &self.latest;
         let since = |w: &Worker| w.generation == *generation && Some(w.since) > trail.last_death();
-        let given_up = trail.is_spent() && !self.app_workers().any(since);
+        let given_up = trail.is_spent() && !self.of_its_program().any(since);
         let ended = self.is_leaving() && self.workers.is_empty();
         let latest = (!given_up && !ended).then_some(*generation);
         latest.into_iter().chain(self.fallback.as_ref().map(|fallback| fallback.generation))
@@ -229,9 +229,10 @@ impl Pool {
     }
 
     /// Takes back what was only true for the daemon before.
-    fn forget_the_moment(&mut self) {
+    fn forget_the_moment(&mut self, now: Moment) {
         self.shutdown = false;
         self.hurried = false;
+        self.part_with_templates(now);
         for worker in self.workers.values_mut().filter(|w| w.health == Checkup::Asked) {
             // Who asked it is no more.
             worker.health = Checkup::Unasked;
@@ -250,6 +251,11 @@ impl Worker {
     /// Its seat.
     pub fn seat(&self) -> Seat {
         self.seat
+    }
+
+    /// What it does.
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// Its generation.

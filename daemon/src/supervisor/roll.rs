@@ -236,6 +236,7 @@ impl Pool {
             |w: &Worker| returns || w.generation != generation || self.has_passed(w, turn.now);
         let complete = self.served().len() >= usize::from(wanted)
             && self.app_workers().all(|w| !w.is_staying() || (w.is_serving() && ready(w)))
+            && self.can_start(generation)
             && self.room_to_start(generation, turn.now) > 0;
         let outdated = |w: &&Worker| w.generation != generation && w.is_serving();
         let next = self.app_workers().filter(outdated).map(|worker| worker.id).next();

@@ -68,7 +68,7 @@ impl Pool {
     /// yet: what it wrote is heard of then.
     pub(super) fn awaits_last_words(&self) -> bool {
         let generation = self.latest.generation;
-        self.app_workers().any(|worker| {
+        self.of_its_program().any(|worker| {
             worker.generation == generation
                 && worker.leaving == Some(Cause::StartTimeout)
                 && matches!(worker.life, Life::Killed { .. })

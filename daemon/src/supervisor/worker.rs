@@ -120,10 +120,12 @@ impl Worker {
         }
         let ready_at = match (self.role, spec.timing.ready) {
             (Role::App, Ready::After(pause)) => Some(now + pause),
-            (Role::App, Ready::Notify | Ready::Connect) | (Role::Relief, _) => None,
+            (Role::App, Ready::Notify | Ready::Connect) | (Role::Relief | Role::Template, _) => {
+                None
+            }
         };
         let patience = match self.role {
-            Role::App => spec.timing.start_timeout,
+            Role::App | Role::Template => spec.timing.start_timeout,
             // It is ours, and not as quick as the app may have to be.
             Role::Relief => Timing::default().start_timeout,
         };

@@ -341,6 +341,9 @@ pub struct Worker {
     pub state: WorkerState,
     /// It answers 503 in the app's place.
     pub relief: bool,
+    /// It answers nobody: workers are forked from it (`preload`).
+    #[serde(default)]
+    pub template: bool,
     /// When it was started.
     pub since: Timestamp,
     /// Requests it has served; `None` if it keeps no page.

@@ -40,6 +40,10 @@ def serve(
     where to listen if no socket was handed over and no `--listen` is among the arguments.
     """
     kind = kind or kind_of(app)
+    if is_template():
+        from ._template import fork_workers
+
+        fork_workers()
     place = Place(listen, threads)
     if kind == "asgi":
         from ._asgi import serve_asgi as serve_it
@@ -68,6 +72,11 @@ def kind_of(app: object) -> str:
 def is_worker() -> bool:
     """Whether this process was born as a worker of scgid."""
     return "SCGI_APP" in os.environ and os.environ.get("LISTEN_PID") == str(os.getpid())
+
+
+def is_template() -> bool:
+    """Whether this process was born for workers to be forked from it."""
+    return "SCGI_TEMPLATE_FD" in os.environ
 
 
 def is_mounted() -> bool:

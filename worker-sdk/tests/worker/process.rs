@@ -95,6 +95,7 @@ impl Worker {
             notify_socket: Some(path.to_str().unwrap().to_owned()),
             watchdog: None,
             listeners: vec!["first".into()],
+            template_fd: None,
         };
         birth.listeners.extend(site.second.iter().map(|_| "second".into()));
         change(&mut birth);

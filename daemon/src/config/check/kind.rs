@@ -111,6 +111,13 @@ pub(super) fn folder(raw: &raw::App, context: &Context<'_>) -> Option<PathBuf> {
 fn misplaced(raw: &raw::App, kind: AppKind, context: &mut Context<'_>) {
     group(raw.cgi.as_ref().map(Said::place), AppKind::Cgi, kind, context);
     group(raw.inetd.as_ref().map(Said::place), AppKind::Inetd, kind, context);
+    if kind != AppKind::Worker {
+        let message = format!(
+            "workers of kind `{}` are not forked from a program that is loaded once",
+            kind.as_str()
+        );
+        refuse(raw.preload.as_ref().map(Said::place), &message, "remove the key", context);
+    }
     match kind {
         AppKind::Worker => {
             let finding = "a worker's socket is made before it is, and always takes connections";

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use scgi_protocol::birth;
+use scgi_protocol::control::AppKind;
 
 use super::{Context, identity, kind, limits, optional, program};
 use crate::config::command::Variables;
@@ -47,6 +48,8 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
         limits: limits?,
         mount: mount?,
         queue_timeout: raw.queue_timeout.as_ref().map(|said| said.value.0),
+        preload: kind::said(raw) == AppKind::Worker
+            && raw.preload.as_ref().is_some_and(|said| said.value.0),
     })
 }
 

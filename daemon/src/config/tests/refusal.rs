@@ -71,7 +71,7 @@ apps:
     supervisord_is_told_our_words: app!("command: /bin/x\n    numprocs: 4\n    stopwaitsecs: 10\n    autorestart: true");
     systemd_is_told_our_words: app!("ExecStart: /bin/x\n    WorkingDirectory: /srv\n    LimitNOFILE: 4096\n    User=: x");
     gunicorn_is_told_our_words: app!("bind: 127.0.0.1:80\n    graceful_timeout: 30");
-    a_key_of_another_version_is_unknown: app!("watchdog: 10s\n    preload: true\n    harakiri: 30");
+    a_key_of_another_version_is_unknown: app!("watchdog: 10s\n    recycle: 5\n    harakiri: 30");
     a_key_in_the_wrong_place_is_told_where_it_belongs: "user: www-data\napps: {blog: {run: [bin/blog], listen: 127.0.0.1:1, include: x}}\n";
     a_key_like_nothing_here_gets_the_list: "apps: {}\nzzzzz: 1\n";
     a_key_without_value_is_told_so: app!("workers:");

@@ -30,6 +30,7 @@ apps:
     listen: [{address: unix:/run/b.sock, owner: deploy, group: 33, mode: \"0600\", backlog: 5}, \"[::1]:80\", systemd:x]
     workers: {min: 0, max: 4, spare: 1, idle_timeout: 90s}
     concurrency: 3
+    preload: true
     ready: {after: 1500ms}
     queue_timeout: 3s
     start_timeout: 2s

@@ -27,7 +27,7 @@ use super::state::record::{AppLeft, ListenerRecord, ProcessRecord, ProgramRecord
 use super::upgrade::Stock;
 use crate::scoreboard::Living;
 use crate::spec::ListenAt;
-use crate::supervisor::{Event, Exit, Pid, Pool, Worker};
+use crate::supervisor::{Event, Exit, Pid, Pool, Role, Worker};
 use crate::words::in_words;
 pub use end::end_workers;
 use identity::Claim;
@@ -113,7 +113,10 @@ impl<'a> Heir<'a> {
             }
         }
         let from: Vec<_> = found.iter().map(|(_, found)| found).collect();
-        self.listeners(app, &pool, listeners, &from);
+        // A template has no listeners.
+        let workers = found.iter().filter(|(worker, _)| worker.role() != Role::Template);
+        let workers: Vec<_> = workers.map(|(_, found)| found).collect();
+        self.listeners(app, &pool, listeners, &workers);
         self.programs(app, &pool, &programs, &from);
         self.book(app, book, &from);
         self.outcome.workers += found.len();
@@ -304,7 +307,7 @@ impl<'a> Heir<'a> {
             self.hands.output.resume(worker.id(), &begun);
         }
         let kind = match self.stock.statuses.remove(&worker.id()) {
-            Some(status) => Kind::Child(status.into()),
+            Some(status) => Kind::Child(Some(status.into())),
             None => self.adopt(&app, worker.id(), survivor),
         };
         self.hands.born.insert(pid, Process { worker: worker.id(), kind, record });

@@ -194,8 +194,8 @@ impl Shell {
         stock.extend(self.hands.output.descriptors());
         stock.extend(self.hands.listeners.descriptors());
         let status = |process: &super::perform::Process| match &process.kind {
-            Kind::Child(status) => Some((process.worker, number(&status.as_fd()))),
-            Kind::Adopted(_) => None,
+            Kind::Child(Some(status)) => Some((process.worker, number(&status.as_fd()))),
+            Kind::Child(None) | Kind::Adopted(_) => None,
         };
         let children = self.hands.born.iter();
         let children = children.filter(|(_, process)| matches!(process.kind, Kind::Child(_)));

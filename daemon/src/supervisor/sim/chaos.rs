@@ -51,6 +51,7 @@ pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
             limits: BTreeMap::new(),
             mount: None,
             queue_timeout: None,
+            preload: false,
         },
         listen: vec![listener(app, 0)],
         sizing,
@@ -69,6 +70,7 @@ pub(super) fn alone(spec: AppSpec) -> AppSpec {
         listen: Vec::new(),
         sizing: Sizing::fixed(spec.sizing.max()).expect("it was a number of workers before"),
         roll: Roll { surge: Surge::Count(0), soak, health: None },
+        launch: Launch { preload: false, ..spec.launch },
         ..spec
     }
 }
@@ -85,7 +87,8 @@ pub(super) fn decide_natures(world: &mut World) {
 }
 
 fn nature(rng: &mut Rng) -> Nature {
-    match rng.below(22) {
+    match rng.below(23) {
+        22 => Nature::Barren,
         0..=5 => Nature::Good,
         20 => Nature::Sick,
         21 => Nature::Poisoned,
@@ -225,6 +228,7 @@ fn any_spec(app: &str, rng: &mut Rng) -> AppSpec {
         let numbers: BTreeSet<_> = (0..2).map(|_| rng.between(0..=2)).collect();
         spec.listen = numbers.into_iter().map(|number| listener(app, number)).collect();
     }
+    spec.launch.preload = rng.chance(25);
     if rng.chance(10) { alone(spec) } else { spec }
 }
 

@@ -197,9 +197,18 @@ impl World {
         }
         let bounds = pool.bounds();
         let expected = if pool.scaled.is_some() { bounds.min } else { spec.sizing.min() };
-        assert_eq!(alive.len(), usize::from(expected), "workers of {app}, {:?}", pool.state);
+        // One that sleeps keeps the template it had.
+        let templates = self.templates(app);
+        let fewest = usize::from(spec.launch.preload && expected > 0);
+        let most = usize::from(spec.launch.preload);
+        assert!((fewest..=most).contains(&templates), "{templates} templates of {app}");
+        let workers = alive.len() - templates;
+        assert_eq!(workers, usize::from(expected), "workers of {app}, {:?}", pool.state);
         for id in alive {
             let life = &self.lives[id];
+            if life.role == Role::Template {
+                continue;
+            }
             assert_eq!(life.role, Role::App);
             assert_eq!(life.generation, pool.latest.generation, "{app}");
             assert_eq!(life.spec.launch, spec.launch, "{app}");

@@ -24,6 +24,8 @@ pub(super) struct Life {
     pub(super) on_trial: bool,
     /// Its sockets were made to wait for clients before it was born.
     pub(super) waits: bool,
+    /// What it is forked from.
+    pub(super) template: Option<WorkerId>,
     pub(super) spec: Arc<AppSpec>,
     pub(super) at: Moment,
     pub(super) pid: Option<Pid>,
@@ -47,6 +49,7 @@ impl Life {
             role: worker.role,
             on_trial: false,
             waits: false,
+            template: None,
             spec,
             at: worker.since,
             pid: None,
@@ -78,7 +81,7 @@ pub(super) enum Word {
 
 impl World {
     /// The living process of a worker.
-    fn process(&mut self, id: WorkerId) -> Option<&mut Process> {
+    pub(super) fn process(&mut self, id: WorkerId) -> Option<&mut Process> {
         self.lives.get_mut(&id)?.process.as_mut().filter(|process| !process.dead)
     }
 
@@ -136,6 +139,7 @@ impl World {
         }
         let served = self.rng.chance(80).then_some(process.served);
         self.tell_end(id, &Event::Exited { pid, exit, served, words: None, said: Vec::new() });
+        self.tell_unforked(id);
     }
 
     pub(super) fn say(&mut self, id: WorkerId, word: Word) {
@@ -167,9 +171,7 @@ impl World {
     }
 
     pub(super) fn spawn(&mut self, spawn: Spawn, facts: &mut VecDeque<Event>) {
-        let Spawn { worker, seat, generation, app: spec, role, on_trial, waits } = spawn;
-        let fate = self.fate(&spec, role);
-        let spawns = fate.spawns;
+        let Spawn { worker, seat, generation, app: spec, role, on_trial, waits, template } = spawn;
         let life = Life {
             app: spec.name.clone(),
             seat,
@@ -177,7 +179,8 @@ impl World {
             role,
             on_trial,
             waits,
-            spec,
+            template,
+            spec: Arc::clone(&spec),
             at: self.now,
             pid: None,
             process: None,
@@ -189,6 +192,12 @@ impl World {
         };
         self.lives.insert(worker, life);
         self.alive.insert(worker);
+        if template.is_some() {
+            let soon = self.rng.ms(0..=20);
+            return self.later(soon, Happening::Forked(worker));
+        }
+        let fate = self.fate(&spec, role);
+        let spawns = fate.spawns;
         let event = if spawns {
             let pid = self.birth(worker, fate);
             Event::Spawned { worker, pid }
@@ -206,11 +215,11 @@ impl World {
         }
     }
 
-    fn fate(&mut self, spec: &AppSpec, role: Role) -> Fate {
+    pub(super) fn fate(&mut self, spec: &AppSpec, role: Role) -> Fate {
         let version = spec.launch.arguments[1].clone();
         let nature = match role {
             Role::Relief => self.relief,
-            Role::App => {
+            Role::App | Role::Template => {
                 let key = (spec.name.clone(), version.clone());
                 self.natures.get(&key).copied().unwrap_or(Nature::Good)
             }
@@ -226,7 +235,7 @@ impl World {
         Fate::of(nature, others, &mut self.rng)
     }
 
-    fn birth(&mut self, id: WorkerId, fate: Fate) -> Pid {
+    pub(super) fn birth(&mut self, id: WorkerId, fate: Fate) -> Pid {
         let reused = self.freed.take().filter(|_| self.rng.chance(70));
         let free = || { PIDS }.find(|pid| !self.pids.contains_key(pid));
         let pid = reused.or_else(free).expect("there are more numbers than processes");

@@ -16,6 +16,7 @@
 //! run: `SCGID_SIM_SEEDS=100000 cargo test --release -p scgid sim`.
 
 mod chaos;
+mod forks;
 mod histories;
 mod lives;
 mod oracle;

@@ -118,7 +118,10 @@ impl World {
                     world.front(app).open.keys().any(|listener| !keep.contains(listener))
                 };
                 assert!(closes(self), "nothing to release for {app}");
-                let needs = |id: &&WorkerId| self.lives[id].app == *app && self.stays(**id);
+                let needs = |id: &&WorkerId| {
+                    let life = &self.lives[id];
+                    life.app == *app && life.role != Role::Template && self.stays(**id)
+                };
                 for id in self.alive.iter().filter(needs) {
                     let listen = &self.lives[id].spec.listen;
                     assert!(listen.iter().all(|l| keep.contains(l)), "{id} needs a listener");
@@ -136,7 +139,7 @@ impl World {
     }
 
     fn check_spawn(&mut self, spawn: &Spawn) {
-        let Spawn { worker, seat, generation, app: spec, role, on_trial: _, waits: _ } = spawn;
+        let Spawn { worker, seat, generation, app: spec, role, .. } = spawn;
         let app = &spec.name;
         assert!(self.ledger.last_worker.is_none_or(|last| last < *worker), "{worker} is reused");
         self.ledger.last_worker = Some(*worker);
@@ -156,7 +159,8 @@ impl World {
         let beside = self.alive.iter().find(|id| spec.kind.is_alone() && there(id));
         assert!(beside.is_none(), "{worker} would want the address that {beside:?} has");
         self.check_sharing(spawn);
-        assert!(*role == Role::App || !spec.listen.is_empty(), "{worker} would answer nobody");
+        self.check_template(spawn);
+        assert!(*role != Role::Relief || !spec.listen.is_empty(), "{worker} would answer nobody");
         let open = &self.fronts[app].open;
         let missing = spec.listen.iter().find(|listener| !open.contains_key(listener));
         assert!(missing.is_none(), "worker {worker} of {app} would miss {missing:?}");
@@ -169,7 +173,9 @@ impl World {
     fn check_sharing(&self, spawn: &Spawn) {
         let Spawn { worker, app: spec, role, waits, .. } = spawn;
         let others = self.alive.iter().filter(|id| **id != *worker);
-        let mut others = others.map(|id| &self.lives[id]).filter(|life| life.app == spec.name);
+        let others = others.map(|id| &self.lives[id]).filter(|life| life.app == spec.name);
+        // A template has no sockets.
+        let mut others = others.filter(|life| life.role != Role::Template);
         let is_relief = |life: &Life| life.role == Role::Relief;
         if *role == Role::App && spec.waits_in_accept() {
             assert!(!others.clone().any(is_relief), "{worker} would not wait beside relief");

@@ -30,6 +30,8 @@ pub(super) enum Nature {
     Sick,
     /// Is ready and dies of its first request.
     Poisoned,
+    /// Is ready as a template, and forks nobody.
+    Barren,
     /// Starts as long as there are fewer than so many processes of it.
     Crowd(usize),
 }
@@ -65,6 +67,8 @@ pub(super) struct Fate {
     pub(super) extends: Option<(Duration, Duration)>,
     /// When it answers the health request, and how; counted from that.
     pub(super) health: (Duration, bool),
+    /// It forks workers when it is asked to, if it is a template.
+    pub(super) forks: bool,
     /// Its first request is its end.
     pub(super) poisoned: bool,
     pub(super) manners: Manners,
@@ -86,6 +90,7 @@ impl Fate {
             leaves: None,
             extends: None,
             health: (rng.ms(0..=100), true),
+            forks: true,
             poisoned: false,
             manners: Manners::Obeys,
             drain: rng.ms(0..=300),
@@ -117,6 +122,7 @@ impl Fate {
                 Self { ready: None, dies, ..good }
             }
             Nature::Sick => Self { health: (rng.ms(0..=5000), false), ..good },
+            Nature::Barren => Self { forks: false, ..good },
             Nature::Poisoned => Self { poisoned: true, answers: false, ..good },
             Nature::Crowd(most) if others >= most => Self::of(Nature::Crashes, others, rng),
             Nature::Crowd(_) => good,
@@ -132,6 +138,7 @@ impl Fate {
         };
         fate.manners = manners;
         fate.ready_twice = rng.chance(10);
+        fate.forks = rng.chance(90);
         fate.drain = rng.ms(0..=20_000);
         fate.burial = rng.ms(0..=3000);
         if rng.chance(15) {

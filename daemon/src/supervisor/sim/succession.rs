@@ -28,6 +28,7 @@ impl World {
     /// Another daemon takes over.
     pub(super) fn succeed(&mut self) {
         let gap = self.rng.ms(0..=3000);
+        self.orphan_templates();
         self.live_alone(self.now + gap);
         self.core = reread(&self.core, self.now);
         self.orphaned = false;
@@ -54,6 +55,7 @@ impl World {
                 }
                 Happening::Told(_)
                 | Happening::Spawned(_)
+                | Happening::Forked(_)
                 | Happening::Says(..)
                 | Happening::Woken(_) => {}
                 Happening::Ready(_)
@@ -153,7 +155,7 @@ impl World {
         }
     }
 
-    fn unmourned(&mut self, id: WorkerId) {
+    pub(super) fn unmourned(&mut self, id: WorkerId) {
         let life = self.lives.get_mut(&id).expect("it was born");
         (life.forgotten, life.told_gone) = (true, true);
     }

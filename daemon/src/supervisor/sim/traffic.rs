@@ -8,7 +8,7 @@ use scgi_protocol::name::{AppName, WorkerId};
 use super::process::Process;
 use super::world::{Happening, World};
 use crate::spec::ListenSpec;
-use crate::supervisor::{Exit, Load, Moment};
+use crate::supervisor::{Exit, Load, Moment, Role};
 
 /// The listening side of one app.
 #[derive(Clone, Debug, Default)]
@@ -67,7 +67,8 @@ impl World {
         for id in &self.alive {
             let life = lives.get_mut(id).expect("who is alive was born");
             let Some(process) = life.process.as_mut() else { continue };
-            if life.app != *app || !process.accepts() || process.busy {
+            let takes = process.accepts() && life.role != Role::Template;
+            if life.app != *app || !takes || process.busy {
                 continue;
             }
             let mut queues = life.spec.listen.iter();

@@ -57,6 +57,8 @@ pub(super) enum Happening {
     /// The core hears of it.
     Told(Event),
     Spawned(WorkerId),
+    /// A template has come to an order.
+    Forked(WorkerId),
     Exited(WorkerId, Exit),
     Ready(WorkerId),
     Leaves(WorkerId),
@@ -225,6 +227,7 @@ impl World {
         match happening {
             Happening::Told(event) => self.tell(&event),
             Happening::Spawned(id) => self.spawned(id),
+            Happening::Forked(id) => self.forked(id),
             Happening::Exited(id, exit) => self.exited(id, exit),
             Happening::Ready(id) => self.becomes_ready(id),
             Happening::Leaves(id) => self.leaves(id),
@@ -265,7 +268,7 @@ impl World {
         }
     }
 
-    fn tell_scoped(&mut self, event: &Event, scope: Scope) {
+    pub(super) fn tell_scoped(&mut self, event: &Event, scope: Scope) {
         if self.orphaned {
             return;
         }

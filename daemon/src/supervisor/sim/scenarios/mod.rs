@@ -5,6 +5,7 @@ mod death;
 mod order;
 mod roll;
 mod size;
+mod template;
 mod trial;
 mod undo;
 
