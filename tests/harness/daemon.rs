@@ -229,7 +229,8 @@ impl Daemon {
     pub fn pids(&self, name: &str) -> Vec<i32> {
         let serves = |state| matches!(state, WorkerState::Idle | WorkerState::Busy);
         let workers = self.describe(name).workers_now.into_iter();
-        workers.filter(|w| serves(w.state) && !w.relief).filter_map(|w| w.pid).collect()
+        let own = workers.filter(|w| serves(w.state) && !w.relief && !w.template);
+        own.filter_map(|w| w.pid).collect()
     }
 
     /// A client of the app `name`, at its first address.

@@ -1,6 +1,7 @@
 //! Apps in Python under the daemon: how they fail, what is seen of it, and that the interfaces of
 //! the Python face carry what people have.
 
+mod preload;
 mod programs;
 
 use nix::sys::signal::Signal;

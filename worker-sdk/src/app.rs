@@ -314,7 +314,7 @@ impl<S: Send + Sync + 'static> App<S> {
             Err(error) => {
                 log::say(&log::chain(&error));
                 match error {
-                    RunError::Routes(_) => Exit::NeverAgain,
+                    RunError::Routes(_) | RunError::Birth(BirthError::Template) => Exit::NeverAgain,
                     RunError::Birth(_) | RunError::Start(_) => Exit::Failed,
                 }
             }

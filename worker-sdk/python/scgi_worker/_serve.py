@@ -40,10 +40,7 @@ def serve(
     where to listen if no socket was handed over and no `--listen` is among the arguments.
     """
     kind = kind or kind_of(app)
-    if is_template():
-        from ._template import fork_workers
-
-        fork_workers()
+    is_loaded()
     place = Place(listen, threads)
     if kind == "asgi":
         from ._asgi import serve_asgi as serve_it
@@ -74,9 +71,12 @@ def is_worker() -> bool:
     return "SCGI_APP" in os.environ and os.environ.get("LISTEN_PID") == str(os.getpid())
 
 
-def is_template() -> bool:
-    """Whether this process was born for workers to be forked from it."""
-    return "SCGI_TEMPLATE_FD" in os.environ
+def is_loaded() -> None:
+    """Say that the app is. Where workers are forked from this process, returns in them alone."""
+    if "SCGI_TEMPLATE_FD" in os.environ:
+        from ._template import fork_workers
+
+        fork_workers()
 
 
 def is_mounted() -> bool:

@@ -158,9 +158,10 @@ class SCGIServer:
     def serve(self) -> None:
         """Serve until told to leave, then exit."""
         from ._pool import inherited_socket
-        from ._serve import is_template, is_worker
+        from ._serve import is_loaded, is_worker
 
-        if is_worker() or is_template():
+        is_loaded()
+        if is_worker():
             self._serve_here()
         self.serve_on_socket(inherited_socket() or self.get_listening_socket())
 

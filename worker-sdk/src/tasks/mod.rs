@@ -125,7 +125,10 @@ impl<T> Server<T> {
             Ok(()) => Exit::Drained,
             Err(error) => {
                 log::say(&log::chain(&error));
-                Exit::Failed
+                match error {
+                    ServeError::Birth(BirthError::Template) => Exit::NeverAgain,
+                    ServeError::Birth(_) | ServeError::Start(_) => Exit::Failed,
+                }
             }
         }
     }
