@@ -84,7 +84,9 @@ fn at_rest(daemon: &Daemon) -> Rest {
     let look = |app: App| {
         let AppDetail { app: known, workers_now, .. } = daemon.describe(app.name());
         let serves = |state| matches!(state, WorkerState::Idle | WorkerState::Busy);
-        let serving = workers_now.iter().filter(|worker| serves(worker.state));
+        // A template leaves with its daemon.
+        let workers = workers_now.iter().filter(|worker| !worker.template);
+        let serving = workers.filter(|worker| serves(worker.state));
         let pids = serving.filter_map(|worker| worker.pid).collect();
         (known.state == AppState::Serving).then_some((app, (known.generation, pids)))
     };

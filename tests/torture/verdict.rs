@@ -65,11 +65,10 @@ pub(crate) fn look(
 /// What the daemon holds and should not, in words.
 fn left_over(world: &World, before: Holdings, after: Holdings) -> Vec<String> {
     let mut breaches = Vec::new();
-    let wanted: u16 = App::ALL.iter().map(|app| app.workers_at_rest()).sum();
+    let wanted: usize = App::ALL.iter().map(|app| app.processes_at_rest()).sum();
     let there = world.daemon.staff().len();
-    if there != usize::from(wanted) {
-        breaches
-            .push(format!("{there} processes belong to the daemon, {wanted} workers to its apps"));
+    if there != wanted {
+        breaches.push(format!("{there} processes belong to the daemon, {wanted} to its apps"));
     }
     let dead = unburied(world.daemon.pid());
     if !dead.is_empty() {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use scgi_tests::{Daemon, Ended, Nginx, Site, process};
+use scgi_tests::{Daemon, Ended, Nginx, Site, eventually, process};
 
 use crate::dice::pause;
 
@@ -22,6 +22,19 @@ apps:
     run: [$echo]
     listen: 'unix:$dir/demand.sock'
     workers: {min: 0, max: 4, idle_timeout: 100ms}
+  forked:
+    run: [$python, -m, scgi_worker, 'hello:app']
+    directory: $dir
+    listen: 'unix:$dir/forked.sock'
+    workers: 2
+    preload: true
+";
+
+/// What the app in Python is.
+const HELLO: &str = "
+def app(environ, start_response):
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [b'hello\\n']
 ";
 
 /// An app, as the torture knows it.
@@ -35,10 +48,13 @@ pub(crate) enum App {
     Single,
     /// From none to four workers.
     Demand,
+    /// Two workers that are forked from a template.
+    Forked,
 }
 
 impl App {
-    pub(crate) const ALL: [Self; 4] = [Self::Unix, Self::Tcp, Self::Single, Self::Demand];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Unix, Self::Tcp, Self::Single, Self::Demand, Self::Forked];
 
     /// Its name in the configuration.
     pub(crate) const fn name(self) -> &'static str {
@@ -47,6 +63,7 @@ impl App {
             Self::Tcp => "tcp",
             Self::Single => "single",
             Self::Demand => "demand",
+            Self::Forked => "forked",
         }
     }
 
@@ -56,7 +73,13 @@ impl App {
             Self::Unix | Self::Tcp => 4,
             Self::Single => 1,
             Self::Demand => 0,
+            Self::Forked => 2,
         }
+    }
+
+    /// How many processes it has then.
+    pub(crate) fn processes_at_rest(self) -> usize {
+        usize::from(self.workers_at_rest()) + usize::from(self == Self::Forked)
     }
 }
 
@@ -77,7 +100,9 @@ pub(crate) struct Holdings {
 impl World {
     /// Starts all of it, and rolls every app once, so that whatever is made once has been made.
     pub(crate) fn start() -> Self {
-        let daemon = Site::new(SITE).serve();
+        let site = Site::new(SITE);
+        site.write("hello.py", HELLO);
+        let daemon = site.serve();
         let pass = |app: App| {
             let (name, address) = (app.name(), &daemon.look(app.name()).listen[0]);
             format!(
@@ -98,6 +123,10 @@ impl World {
     pub(crate) fn until_at_rest(&self) {
         for app in App::ALL {
             self.daemon.until_serving(app.name(), app.workers_at_rest());
+            // The template of the launch before stays until the latest is trusted.
+            eventually("nobody else is there", || {
+                self.daemon.describe(app.name()).workers_now.len() == app.processes_at_rest()
+            });
         }
     }
 
