@@ -35,12 +35,12 @@ pub struct Limits {
     /// The most of a stream, in bytes, that is kept for a slow reader before the handler has to wait
     /// for him: 1 MiB. A response that is in memory anyway is kept whole.
     pub output_buffer_bytes: usize,
-    /// The most clients that are waited for beside the threads: 1024, and at most half of the
+    /// The most clients that are waited for beside threads and tasks: 1024, and at most half of the
     /// descriptors that the process may have. One more, and the one that has been silent longest
     /// is dropped.
     pub parked: usize,
     /// The most memory, in bytes, for what they sent and did not take yet: 64 MiB. Beyond that,
-    /// bodies are read by handlers as they come, and threads wait for slow readers themselves.
+    /// bodies are read by handlers as they come, and threads and tasks wait for slow readers themselves.
     pub parked_bytes: usize,
     /// The most that is read of a body no handler asked for, in bytes: 16 MiB. Apache takes no
     /// reply before it has sent its whole request.
