@@ -148,9 +148,11 @@ class Exchange:
             raise RuntimeError(f"cannot send `{kind}` over SCGI")
 
     def write(self, body: Any, has_more: bool) -> None:
-        self.request.write(bytes(body))
         if has_more:
+            self.request.write(bytes(body))
             self.request.flush()
+        else:
+            self.request.write_last(bytes(body))
 
 
 def settle(done: Any, result: Any, error: Optional[BaseException]) -> None:

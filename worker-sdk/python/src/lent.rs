@@ -30,6 +30,8 @@ pub(crate) trait Ends {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
     /// Writes all of `bytes` into the response.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// The same with bytes that are in memory anyway: a slow client is not waited for.
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn flush(&mut self) -> io::Result<()>;
     fn begin(&mut self, head: ResponseHead) -> io::Result<()>;
     fn is_sent(&self) -> bool;
@@ -84,6 +86,11 @@ impl Ends for Hands<'_, '_> {
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let written = self.out.write_all(bytes);
+        self.note(written)
+    }
+
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.out.write_whole(bytes);
         self.note(written)
     }
 

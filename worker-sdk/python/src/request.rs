@@ -37,6 +37,11 @@ impl PyRequest {
         lent::with(py, self.number, |ends| ends.write(bytes))
     }
 
+    /// Writes the last part of it, without waiting for a client who is slow to take it.
+    fn write_last(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        lent::with(py, self.number, |ends| ends.write_whole(bytes))
+    }
+
     /// Sends what was written so far.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         lent::with(py, self.number, |ends| ends.flush())
