@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader, Write};
 use scgi_tests::http::{self, Answer};
 use scgi_tests::{FrontEnd, Server};
 
-use super::{all, mounts};
+use super::{all, all_mounts};
 
 /// Asks every app behind every server for `page`.
 fn everywhere(page: &str, check: impl Fn(&str, Answer)) {
     let (_daemon, fronts) = all();
     for front in &fronts {
-        for mount in mounts(front.server()) {
+        for mount in all_mounts(front.server()) {
             let target = format!("{mount}{page}");
             check(&format!("{:?} {target}", front.server()), front.get(&target));
         }
@@ -84,13 +84,16 @@ fn the_answer_to_head_is_the_head_alone() {
     let (_daemon, fronts) = all();
 
     for front in &fronts {
-        let mut connection = http::tcp(front.port()).unwrap();
-        write!(connection, "HEAD /shop/hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        let lines: Vec<_> = BufReader::new(connection).lines().map(Result::unwrap).collect();
+        for mount in all_mounts(front.server()) {
+            let place = format!("{:?} {mount}", front.server());
+            let mut connection = http::tcp(front.port()).unwrap();
+            let head = "Host: x\r\nConnection: close\r\n\r\n";
+            write!(connection, "HEAD {mount}/hello HTTP/1.1\r\n{head}").unwrap();
+            let lines: Vec<_> = BufReader::new(connection).lines().map(Result::unwrap).collect();
 
-        assert!(lines[0].starts_with("HTTP/1.1 200 "), "{:?}: {lines:?}", front.server());
-        assert_eq!(lines.iter().position(String::is_empty), Some(lines.len() - 1), "{lines:?}");
+            assert!(lines[0].starts_with("HTTP/1.1 200 "), "{place}: {lines:?}");
+            assert_eq!(lines.iter().position(String::is_empty), Some(lines.len() - 1), "{place}");
+        }
     }
 }
 
@@ -99,8 +102,8 @@ fn a_stream_arrives_while_it_is_being_made() {
     let (daemon, fronts) = all();
 
     for front in &fronts {
-        for mount in mounts(front.server()) {
-            let until = daemon.site().path(&format!("{:?}{}", front.server(), mount.len()));
+        for (nth, mount) in all_mounts(front.server()).into_iter().enumerate() {
+            let until = daemon.site().path(&format!("{:?}{nth}", front.server()));
             let mut lines = lines_of(front, &format!("{mount}/stream?until={}", until.display()));
 
             // The first piece is here, and the app will not go on before it is told to.

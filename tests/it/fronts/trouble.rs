@@ -1,6 +1,6 @@
 //! Apps that refuse, a daemon that is away, and changes under load: what the client sees.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::AppState;
@@ -15,19 +15,24 @@ const LARGE_BYTES: usize = 8 << 20;
 /// How often each large body is sent: what depends on luck shows itself.
 const ATTEMPTS: usize = 6;
 
+/// Half of a body that is larger than what mod_scgi keeps.
+const HALF_BYTES: usize = 20_000;
+
 #[test]
 fn an_answer_before_the_body_was_read_arrives() {
     let (_daemon, fronts) = all();
     let large = vec![b'x'; LARGE_BYTES];
 
     for front in &fronts {
-        for attempt in 0..ATTEMPTS {
-            let busy = front.post("/shop/busy", &large);
-            let small = front.post("/shop/small", &large);
+        for mount in ["/shop", "/tasks", "/snake"] {
+            for attempt in 0..ATTEMPTS {
+                let busy = front.post(&format!("{mount}/busy"), &large);
+                let small = front.post(&format!("{mount}/small"), &large);
 
-            let place = format!("{:?}, attempt {attempt}", front.server());
-            assert_eq!((busy.status, busy.text().as_str()), (503, "busy\n"), "{place}");
-            assert_eq!(small.status, 413, "{place}");
+                let place = format!("{:?} {mount}, attempt {attempt}", front.server());
+                assert_eq!((busy.status, busy.text().as_str()), (503, "busy\n"), "{place}");
+                assert_eq!(small.status, 413, "{place}");
+            }
         }
     }
 }
@@ -59,22 +64,70 @@ apps:
 }
 
 #[test]
-fn slow_clients_hold_no_worker_behind_a_server_that_keeps_bodies() {
+fn slow_clients_hold_no_worker_whoever_keeps_what_is_theirs() {
     let (daemon, fronts) = all();
-    let is_free = || daemon.look("shop").busy == 0;
 
-    for front in fronts.iter().filter(|front| !front.server().is_apache()) {
-        let before = daemon.look("shop").requests;
-        let mut reader = http::tcp(front.port()).unwrap();
-        write!(reader, "GET /shop/large HTTP/1.0\r\n\r\n").unwrap();
-        let mut writer = http::tcp(front.port()).unwrap();
-        write!(writer, "POST /shop/echo HTTP/1.0\r\nContent-Length: 9999\r\n\r\nx").unwrap();
+    for front in &fronts {
+        for app in ["shop", "tasks", "snake"] {
+            let is_free = || daemon.look(app).busy == 0;
+            let before = daemon.look(app).requests;
+            let mut reader = http::tcp(front.port()).unwrap();
+            write!(reader, "GET /{app}/large HTTP/1.0\r\n\r\n").unwrap();
+            let mut writer = http::tcp(front.port()).unwrap();
+            let half = "x".repeat(HALF_BYTES);
+            let head = format!("POST /{app}/echo HTTP/1.0\r\nContent-Length: {}", 2 * HALF_BYTES);
+            write!(writer, "{head}\r\n\r\n{half}").unwrap();
 
-        // The one has its whole answer while its reader has read nothing; the other is not there.
-        let server = front.server();
-        eventually(&format!("workers are free behind {server:?}"), || {
-            daemon.look("shop").requests == before + 1 && is_free()
-        });
+            // The one has its whole answer while its reader has read nothing; the other is not there.
+            let server = front.server();
+            let in_flight = format!("scgid_requests_in_flight{{app=\"{app}\"}}");
+            if server.is_apache() {
+                // Apache passes both on as they come; the worker waits for them beside its work.
+                let parked = format!("scgid_clients_parked{{app=\"{app}\"}}");
+                eventually("both are parked", || daemon.metric(&parked) == Some(2.0));
+            } else {
+                eventually("one is served", || daemon.look(app).requests == before + 1);
+            }
+            eventually(&format!("workers are free behind {server:?}"), || {
+                is_free() && daemon.metric(&in_flight) == Some(0.0)
+            });
+            assert_eq!(front.get(&format!("/{app}/hello")).status, 200);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_leaves_costs_no_worker_and_is_counted_where_the_server_tells() {
+    let (daemon, fronts) = all();
+
+    for front in &fronts {
+        for app in ["shop", "tasks", "snake"] {
+            let place = format!("{:?} {app}", front.server());
+            let pids = daemon.pids(app);
+            let aborted = format!("scgid_aborted_requests_total{{app=\"{app}\"}}");
+            let before = daemon.metric(&aborted).unwrap_or_default();
+
+            // In the middle of an upload, and of an answer that nobody keeps.
+            let mut writer = http::tcp(front.port()).unwrap();
+            let half = "x".repeat(HALF_BYTES);
+            let head = format!("POST /{app}/echo HTTP/1.0\r\nContent-Length: {}", 2 * HALF_BYTES);
+            write!(writer, "{head}\r\n\r\n{half}").unwrap();
+            drop(writer);
+            let mut reader = http::tcp(front.port()).unwrap();
+            write!(reader, "GET /{app}/large HTTP/1.0\r\n\r\n").unwrap();
+            reader.read_exact(&mut [0; 1000]).unwrap();
+            drop(reader);
+
+            if front.server().is_apache() {
+                eventually(&format!("{place}: both are told"), || {
+                    daemon.metric(&aborted) == Some(before + 2.0)
+                });
+            }
+            eventually("workers are free", || daemon.look(app).busy == 0);
+            assert_eq!(front.get(&format!("/{app}/hello")).status, 200, "{place}");
+            assert_eq!(daemon.pids(app), pids, "{place}");
+            assert_eq!(daemon.lines(app).len(), 0, "{place}: nobody is to blame");
+        }
     }
 }
 
