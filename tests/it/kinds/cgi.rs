@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
-use scgi_tests::{Daemon, Nginx, Request, Said, Site, eventually};
+use scgi_tests::{Daemon, FrontEnd, Request, Said, Server, Site, eventually};
 
 use super::{done, kill_each, script, until_nobody_carries};
 
@@ -248,7 +248,7 @@ apps:
     cgi: {timeout: 5m, output: unlimited}
     env: {GIT_PROJECT_ROOT: $dir/repos, GIT_HTTP_EXPORT_ALL: '1'}
     mount: /git
-    listen: 'unix:$dir/git.sock'
+    listen: {address: 'unix:$dir/git.sock', mode: '0666'}
     workers: 2
 ",
     );
@@ -257,9 +257,7 @@ apps:
     git(&site.path(""), &["init", "-q", "--bare", "-b", "main", repo.to_str().unwrap()]);
     git(&repo, &["config", "http.receivepack", "true"]);
     let daemon = site.serve();
-    let address = daemon.look("git").listen[0].clone();
-    let nginx =
-        Nginx::start(&format!("location /git/ {{ include scgi_params; scgi_pass {address}; }}\n"));
+    let nginx = FrontEnd::start(Server::Nginx, &daemon);
     let url = format!("http://127.0.0.1:{}/git/one.git", nginx.port());
     let work = daemon.site().path("work");
     let push = |name: &str, bytes: usize| {
