@@ -122,3 +122,28 @@ apps:
         }
     }
 }
+
+#[test]
+fn an_app_on_ipv6_with_unusual_letters_in_its_mount_is_found() {
+    let daemon = Site::new(
+        "
+defaults: {run: [$pages], workers: 1}
+apps:
+  six: {listen: '[::1]:$port_six', mount: /a.b+c~d}
+  any: {listen: '[::]:$port_any', mount: '/any,@x=y'}
+",
+    )
+    .serve();
+
+    for server in Server::ALL {
+        let front = FrontEnd::start(server, &daemon);
+        for (target, found) in [
+            ("/a.b+c~d/x", "/a.b+c~d /x"),
+            ("/any,@x=y/x%20y", "/any,@x=y /x y"),
+            ("/axb+c~d/x", "404"),
+            ("/a.bbc~d/x", "404"),
+        ] {
+            assert_eq!(place(&front, target), found, "{server:?} {target}");
+        }
+    }
+}
