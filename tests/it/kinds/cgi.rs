@@ -63,6 +63,16 @@ fn the_path_leads_to_a_script_and_out_of_nothing() {
 }
 
 #[test]
+fn a_path_that_is_no_text_reaches_a_program_byte_for_byte() {
+    let daemon = scripts(&[("hello", HELLO)]);
+    let head = scgi_protocol::scgi::RequestHead::new(0).variable("REQUEST_URI", "/hello/caf%E9");
+
+    let answer = daemon.app("scripts").throw(&head.encode().unwrap()).unwrap();
+
+    assert!(answer.ends_with(b"/hello|/caf\xe9"), "{}", answer.escape_ascii());
+}
+
+#[test]
 fn a_body_goes_through_a_program_and_back() {
     let daemon = scripts(&[("echo", ECHO)]);
     let body: Vec<u8> = (0..700_000_u32).map(|n| n.to_le_bytes()[1]).collect();
