@@ -4,6 +4,7 @@
 //! one as well.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 
 use scgi_protocol::scgi::RequestHead;
 use scgi_tests::{Daemon, Site, eventually};
@@ -19,8 +20,8 @@ fn with_both(test: impl Fn(Daemon)) {
     }
 }
 
-/// The app `program`, with one worker.
-fn daemon(program: &str, env: &str) -> Daemon {
+/// The app `program`, with one worker, and `key` in its configuration.
+fn daemon(program: &str, key: &str) -> Daemon {
     Site::new(&format!(
         "
 apps:
@@ -28,7 +29,7 @@ apps:
     run: [{program}]
     listen: 'unix:$dir/blog.sock'
     workers: 1
-    env: {{{env}}}
+    {key}
 "
     ))
     .serve()
@@ -91,7 +92,7 @@ fn a_request_cut_in_two_anywhere_is_the_same_request() {
 fn what_front_ends_do_against_the_rules_is_served_or_refused_if_strict() {
     for program in BOTH {
         let lenient = daemon(program, "");
-        let strict = daemon(program, "STRICT: '1'");
+        let strict = daemon(program, "strict: true");
         let cases: [(&[(&str, &str)], bool); 7] = [
             (&[LENGTH, SCGI, HELLO], true),
             (&[LENGTH, HELLO, SCGI], true),
@@ -114,6 +115,27 @@ fn what_front_ends_do_against_the_rules_is_served_or_refused_if_strict() {
             (counted(&lenient, taken), counted(&strict, refused)) == (broken, broken)
         });
         assert_eq!((counted(&strict, taken), counted(&lenient, refused)), (0.0, 0.0));
+    }
+}
+
+#[test]
+fn programs_that_know_of_no_rules_are_spared_what_breaks_them_if_strict() {
+    let repeated = head(&[LENGTH, SCGI, HELLO, ("HTTP_A", "x"), ("HTTP_A", "y")]);
+    let wsgi = "[$python, -m, scgi_worker, 'wsgi:app'], directory: $dir";
+    let cgi = "[$dir/hello], kind: cgi";
+    for run in [wsgi, cgi] {
+        for (strict, expected) in [("false", OK), ("true", BAD)] {
+            let site = Site::new(&format!(
+                "apps: {{blog: {{run: {run}, listen: 'unix:$dir/blog.sock', workers: 1, \
+                 strict: {strict}}}}}"
+            ));
+            let app = "def app(environ, start):\n    start('200 OK', [])\n    return [b'']\n";
+            site.write("wsgi.py", app);
+            let script = site.write("hello", "#!/bin/sh\nprintf 'Content-Type: a/b\\n\\n'\n");
+            std::fs::set_permissions(script, std::fs::Permissions::from_mode(0o755)).unwrap();
+
+            assert_eq!(status(&site.serve(), &repeated), expected, "{run} {strict}");
+        }
     }
 }
 
@@ -289,7 +311,7 @@ fn a_body_that_is_cut_short_is_an_abort_and_what_follows_a_body_is_ignored() {
 #[test]
 fn a_body_that_stops_coming_is_answered_408_and_holds_nobody_up() {
     for program in BOTH {
-        let daemon = daemon(program, "BODY_TIMEOUT_MS: '300'");
+        let daemon = daemon(program, "env: {BODY_TIMEOUT_MS: '300'}");
         let head = |length| {
             let head = RequestHead::new(length).variable("REQUEST_METHOD", "POST");
             head.variable("REQUEST_URI", "/length").encode().unwrap()

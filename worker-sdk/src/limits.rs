@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use scgi_protocol::scgi;
 
+use crate::birth::Found;
+
 /// Bounds on what one request may take. All of them hold for every request by default.
 ///
 /// ```
@@ -47,8 +49,9 @@ pub struct Limits {
     pub discard_bytes: u64,
     /// The longest such reading goes on: 2 s.
     pub discard_timeout: Duration,
-    /// Refuse heads that break the SCGI specification in the harmless ways front ends do; they
-    /// are served and counted by default.
+    /// What becomes of heads that break the SCGI specification in the harmless ways front ends do: a
+    /// repeated variable, `CONTENT_LENGTH` not first, no `SCGI=1`. By default they are served and
+    /// counted, unless the configuration says `strict`; [`Strict`](scgi::Policy::Strict) answers 400.
     pub policy: scgi::Policy,
 }
 
@@ -72,6 +75,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// These limits in a worker whose birth says more.
+    pub(crate) fn under(self, found: &Found) -> Self {
+        let queue_timeout = self.queue_timeout.or(found.queue_timeout);
+        let policy = if found.is_strict { scgi::Policy::Strict } else { self.policy };
+        Self { queue_timeout, policy, ..self }
+    }
+
     pub(crate) fn codec(&self) -> scgi::Limits {
         scgi::Limits { max_head_bytes: self.head_bytes, policy: self.policy }
     }

@@ -43,6 +43,7 @@ fn launch() -> Launch {
         limits: BTreeMap::new(),
         mount: None,
         queue_timeout: None,
+        strict: false,
     }
 }
 

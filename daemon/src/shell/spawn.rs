@@ -221,6 +221,7 @@ fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) -> Birth {
         mount: launch.mount.clone(),
         concurrency: *concurrency,
         queue_timeout: launch.queue_timeout,
+        strict: launch.strict,
         on_trial: spawn.on_trial,
         page_fd: None,
         page_offset: 0,

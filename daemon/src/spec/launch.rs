@@ -33,6 +33,9 @@ pub struct Launch {
     pub mount: Option<String>,
     /// A request that waited longer is answered 503 by the worker instead of served.
     pub queue_timeout: Option<Duration>,
+    /// The worker refuses requests that break the rules of SCGI harmlessly.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// Who a worker is.

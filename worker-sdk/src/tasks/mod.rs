@@ -229,8 +229,8 @@ impl Drop for Place {
 }
 
 impl Floor {
-    fn of(found: Found, mut limits: Limits, said: Option<NonZeroU16>) -> io::Result<Self> {
-        limits.queue_timeout = limits.queue_timeout.or(found.queue_timeout);
+    fn of(found: Found, limits: Limits, said: Option<NonZeroU16>) -> io::Result<Self> {
+        let limits = limits.under(&found);
         let configured = found.concurrency.and_then(NonZeroU16::new).filter(|most| most.get() > 1);
         let usual = NonZeroU16::new(CONCURRENCY).expect("it is more than none");
         let concurrency = said.or(configured).unwrap_or(usual);

@@ -33,6 +33,7 @@ fn floor(mount: Option<&str>) -> Arc<Floor> {
             mount: mount.map(str::to_owned),
             concurrency: Some(1),
             queue_timeout: Some(Duration::from_secs(5)),
+            is_strict: false,
             on_trial: false,
             is_managed: true,
             made: None,

@@ -32,6 +32,7 @@ apps:
     concurrency: 3
     ready: {after: 1500ms}
     queue_timeout: 3s
+    strict: true
     start_timeout: 2s
     stop_timeout: 1h
     stop_signal: HUP

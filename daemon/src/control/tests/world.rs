@@ -223,6 +223,7 @@ fn spec(app: &str) -> AppSpec {
             limits: BTreeMap::new(),
             mount: None,
             queue_timeout: None,
+            strict: false,
         },
         listen: vec![ListenSpec { at, ownership: Ownership::default(), backlog: 4096 }],
         sizing: Sizing::fixed(2).unwrap(),

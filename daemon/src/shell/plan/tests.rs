@@ -63,6 +63,7 @@ fn launch() -> impl Strategy<Value = Launch> {
             limits,
             mount,
             queue_timeout: None,
+            strict: false,
         }
     })
 }

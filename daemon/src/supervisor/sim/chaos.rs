@@ -51,6 +51,7 @@ pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
             limits: BTreeMap::new(),
             mount: None,
             queue_timeout: None,
+            strict: false,
         },
         listen: vec![listener(app, 0)],
         sizing,
