@@ -40,6 +40,7 @@ fn main() -> Exit {
         .route("/big", get(big))
         .route("/stream", get(stream))
         .route("/variables", get(variables))
+        .route("/abandoned", get(async || std::future::pending::<&str>().await))
         .route("/echo", post(async |body: Bytes| body))
         .route("/length", post(length))
         .route("/small", post(small).layer(DefaultBodyLimit::max(SMALL_MAX_BYTES)))

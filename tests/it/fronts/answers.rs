@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 
 use scgi_tests::http::{self, Answer};
-use scgi_tests::{FrontEnd, Server};
+use scgi_tests::{FrontEnd, Server, eventually};
 
 use super::{all, all_mounts};
 
@@ -77,6 +77,25 @@ fn a_head_longer_than_a_page_of_memory_arrives() {
         assert_eq!((answer.status, answer.text().as_str()), (200, "long\n"), "{place}");
         assert_eq!(answer.header("x-long-2").map(str::len), Some(2500), "{place}");
     });
+}
+
+#[test]
+fn a_head_that_nginx_takes_by_this_configuration_alone_is_warned_of_and_counted() {
+    let (daemon, fronts) = all();
+
+    for app in ["shop", "tasks", "snake"] {
+        for _ in 0..2 {
+            assert_eq!(fronts[0].get(&format!("/{app}/long")).status, 200);
+        }
+
+        let series = format!("scgid_large_response_heads_total{{app=\"{app}\"}}");
+        eventually("both are counted", || daemon.metric(&series) == Some(2.0));
+        let is_told = |line: &str| line.contains("a response head of") && line.contains("/long");
+        let told = || daemon.lines(app).iter().filter(|line| is_told(&line.line)).count();
+        // Once by each worker.
+        eventually("it is told", || (1..=2).contains(&told()));
+        assert!(daemon.lines(app)[0].line.contains("scgi_buffer_size"), "{app}");
+    }
 }
 
 #[test]

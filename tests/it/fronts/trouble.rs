@@ -1,6 +1,7 @@
 //! Apps that refuse, a daemon that is away, and changes under load: what the client sees.
 
 use std::io::{Read, Write};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::AppState;
@@ -128,6 +129,69 @@ fn a_client_that_leaves_costs_no_worker_and_is_counted_where_the_server_tells() 
             assert_eq!(daemon.pids(app), pids, "{place}");
             assert_eq!(daemon.lines(app).len(), 0, "{place}: nobody is to blame");
         }
+    }
+}
+
+#[test]
+fn a_client_that_leaves_nginx_while_it_waits_is_seen_to_be_gone() {
+    let (daemon, fronts) = all();
+
+    for app in ["shop", "tasks"] {
+        let pids = daemon.pids(app);
+        let mut client = http::tcp(fronts[0].port()).unwrap();
+        write!(client, "GET /{app}/abandoned HTTP/1.0\r\n\r\n").unwrap();
+        eventually("it is worked for", || daemon.look(app).busy == 1);
+
+        drop(client);
+
+        let aborted = format!("scgid_aborted_requests_total{{app=\"{app}\"}}");
+        eventually("it is an abort", || daemon.metric(&aborted) == Some(1.0));
+        assert_eq!(daemon.look(app).busy, 0, "{app}");
+        assert_eq!(daemon.lines(app).len(), 0, "{app}: nobody is to blame");
+        assert_eq!(daemon.pids(app), pids);
+    }
+}
+
+#[test]
+fn who_waited_too_long_by_the_servers_stamp_is_refused_and_all_waiting_is_measured() {
+    const SITE: &str = "
+apps:
+  shop:
+    run: [$pages]
+    listen: '127.0.0.1:$port_shop'
+    mount: /shop
+    workers: 1
+    queue_timeout: 50ms
+";
+    for server in [Server::Nginx, Server::Apache, Server::ApacheModScgi] {
+        let daemon = Site::new(SITE).serve();
+        let front = FrontEnd::start(server, &daemon);
+        let until = daemon.site().path("until");
+        let ask = |target: String| {
+            let mut client = http::tcp(front.port()).unwrap();
+            write!(client, "GET {target} HTTP/1.0\r\n\r\n").unwrap();
+            client
+        };
+        let _held = ask(format!("/shop/hold?until={}", until.display()));
+        eventually("its only worker is held", || daemon.look("shop").busy == 1);
+        let mut late = ask("/shop/hello".to_owned());
+        eventually("somebody waits", || daemon.look("shop").queue == Some(1));
+        let since = Instant::now();
+        eventually("that took too long", || since.elapsed() > Duration::from_millis(60));
+
+        std::fs::write(&until, "").unwrap();
+
+        let mut answer = String::new();
+        late.read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(" 503 "), "{server:?}: {answer}");
+        assert!(answer.to_lowercase().contains("retry-after: 1"), "{server:?}: {answer}");
+        let count = |name: &str| daemon.metric(&format!("{name}{{app=\"shop\"}}"));
+        eventually("it is counted", || {
+            count("scgid_expired_requests_total") == Some(1.0)
+                && count("scgid_queue_wait_seconds_count") >= Some(2.0)
+        });
+        assert!(count("scgid_queue_wait_seconds_sum") > Some(0.05), "{server:?}");
+        assert_eq!(front.get("/shop/hello").status, 200, "{server:?}");
     }
 }
 
