@@ -7,6 +7,8 @@ import os
 import time
 from urllib.parse import parse_qs
 
+from scgi_worker import client_gone
+
 TEXT = [("Content-Type", "text/plain; charset=utf-8")]
 
 #: An answer that no socket takes at once.
@@ -66,6 +68,13 @@ def stream(environ, start_response):
     return pieces()
 
 
+def abandoned(environ, start_response):
+    """Works until nobody waits for it any more, and then says that it is broken."""
+    while not client_gone():
+        time.sleep(0.002)
+    raise RuntimeError("this is in nobody's log")
+
+
 def variables(environ, start_response):
     start_response("200 OK", TEXT)
     named = sorted((name, value) for name, value in environ.items() if isinstance(value, str))
@@ -102,4 +111,5 @@ PAGES = {
     "/small": small,
     "/stream": stream,
     "/variables": variables,
+    "/abandoned": abandoned,
 }

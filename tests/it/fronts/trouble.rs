@@ -136,7 +136,7 @@ fn a_client_that_leaves_costs_no_worker_and_is_counted_where_the_server_tells() 
 fn a_client_that_leaves_nginx_while_it_waits_is_seen_to_be_gone() {
     let (daemon, fronts) = all();
 
-    for app in ["shop", "tasks"] {
+    for app in ["shop", "tasks", "snake"] {
         let pids = daemon.pids(app);
         let mut client = http::tcp(fronts[0].port()).unwrap();
         write!(client, "GET /{app}/abandoned HTTP/1.0\r\n\r\n").unwrap();

@@ -35,6 +35,8 @@ pub(crate) trait Ends {
     fn flush(&mut self) -> io::Result<()>;
     fn begin(&mut self, head: ResponseHead) -> io::Result<()>;
     fn is_sent(&self) -> bool;
+    /// Whether the client has gone away. From then on nothing that goes wrong is news.
+    fn is_gone(&mut self) -> bool;
 }
 
 struct Lent<'a> {
@@ -106,6 +108,11 @@ impl Ends for Hands<'_, '_> {
     fn is_sent(&self) -> bool {
         self.out.is_sent()
     }
+
+    fn is_gone(&mut self) -> bool {
+        self.is_broken |= self.body.is_gone();
+        self.is_broken
+    }
 }
 
 /// The number of the next request of this thread.
@@ -117,6 +124,21 @@ pub(crate) fn next_number() -> Number {
 /// Lends `ends` for as long as `during` takes.
 pub(crate) fn lend<R>(number: Number, ends: &mut dyn Ends, during: impl FnOnce() -> R) -> R {
     LENT.set(Lent { number, ends }, during)
+}
+
+/// Whether the client of the request that this thread serves has gone away.
+///
+/// # Errors
+///
+/// `RuntimeError` if it serves none.
+#[pyfunction]
+pub(crate) fn client_gone() -> PyResult<bool> {
+    if !LENT.is_set() {
+        return Err(PyRuntimeError::new_err(
+            "this thread serves no request: ask in the call that was made for it",
+        ));
+    }
+    Ok(LENT.with(|lent| lent.ends.is_gone()))
 }
 
 /// Uses the ends of the request `number`, without the interpreter.

@@ -68,6 +68,12 @@ impl PyRequest {
         Ok(Some(taken))
     }
 
+    /// Whether the client has gone away.
+    #[getter]
+    fn client_gone(&self, py: Python<'_>) -> PyResult<bool> {
+        lent::with(py, self.number, |ends| Ok(ends.is_gone()))
+    }
+
     /// Whether a part of the response has been sent.
     #[getter]
     fn sent(&self, py: Python<'_>) -> PyResult<bool> {
