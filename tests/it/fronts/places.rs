@@ -147,3 +147,58 @@ apps:
         }
     }
 }
+
+/// Configurations as people have them, of whom nobody asked scgid: each with a trap of its own.
+const FOUND: [(Server, &str); 8] = [
+    (Server::Nginx, "location /shop { include scgi_params; scgi_pass 127.0.0.1:$port_shop; }"),
+    (Server::Apache, "ProxyPass \"/shop/\" \"scgi://127.0.0.1:$port_shop/\""),
+    (Server::Apache, "ProxyPass \"/shop\" \"scgi://127.0.0.1:$port_shop/shop\""),
+    (
+        Server::Apache,
+        "SetEnvIf Request_URI . proxy-scgi-pathinfo\n\
+         ProxyPass \"/shop/\" \"scgi://127.0.0.1:$port_shop/\"",
+    ),
+    (Server::ApacheModScgi, "SCGIMount /shop 127.0.0.1:$port_shop"),
+    (
+        Server::ApacheModScgi,
+        "<Location \"/shop\">\nSCGIHandler On\nSCGIServer 127.0.0.1:$port_shop\n</Location>",
+    ),
+    (
+        Server::Lighttpd,
+        "server.modules += ( \"mod_scgi\" )\nscgi.server = ( \"/shop\" => (( \"host\" => \
+         \"127.0.0.1\", \"port\" => $port_shop, \"check-local\" => \"disable\" )) )",
+    ),
+    (
+        Server::Lighttpd,
+        "server.modules += ( \"mod_scgi\" )\nscgi.server = ( \"/\" => (( \"host\" => \
+         \"127.0.0.1\", \"port\" => $port_shop, \"check-local\" => \"disable\" )) )",
+    ),
+];
+
+#[test]
+fn with_a_mount_any_configuration_leads_to_the_same_place() {
+    let wsgi = "[$python, -m, scgi_worker, 'pages:app'], directory: $dir";
+    for run in ["[$pages]", wsgi] {
+        let site = Site::new(&format!(
+            "apps: {{shop: {{run: {run}, listen: '127.0.0.1:$port_shop', mount: /shop, \
+             workers: 1}}}}"
+        ));
+        site.write("pages.py", include_str!("../../apps/pages.py"));
+        let daemon = site.serve();
+
+        for (server, configuration) in FOUND {
+            let front = FrontEnd::start_with(server, &daemon.site().fill(configuration));
+            for (target, rest) in [
+                ("/shop/", "/"),
+                ("/shop/x?q=/y", "/x"),
+                ("/shop/a%20b/c", "/a b/c"),
+                ("/shop/caf%C3%A9", r"/caf\xc3\xa9"),
+                ("/shop/100%25/a%2541", "/100%/a%41"),
+                ("/shop/d/../e//f", "/e/f"),
+            ] {
+                let found = place(&front, target);
+                assert_eq!(found, format!("/shop {rest}"), "{run} {configuration} {target}");
+            }
+        }
+    }
+}

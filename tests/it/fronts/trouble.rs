@@ -1,6 +1,7 @@
 //! Apps that refuse, a daemon that is away, and changes under load: what the client sees.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -34,6 +35,32 @@ fn an_answer_before_the_body_was_read_arrives() {
                 assert_eq!((busy.status, busy.text().as_str()), (503, "busy\n"), "{place}");
                 assert_eq!(small.status, 413, "{place}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_cgi_program_that_reads_nothing_of_a_large_upload_is_heard() {
+    let site = Site::new(
+        "
+apps:
+  shop: {run: [$dir/cgi-bin], kind: cgi, listen: '127.0.0.1:$port_shop', mount: /shop, workers: 1}
+",
+    );
+    std::fs::create_dir(site.path("cgi-bin")).unwrap();
+    let full = "#!/bin/sh\nprintf 'Status: 507\\nContent-Type: text/plain\\n\\nfull\\n'\n";
+    let program = site.write("cgi-bin/full", full);
+    std::fs::set_permissions(program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let daemon = site.serve();
+    let large = vec![b'x'; LARGE_BYTES];
+
+    for server in Server::ALL {
+        let front = FrontEnd::start(server, &daemon);
+        for attempt in 0..ATTEMPTS {
+            let place = format!("{server:?}, attempt {attempt}");
+            let full = front.post("/shop/full", &large);
+            assert_eq!((full.status, full.text().as_str()), (507, "full\n"), "{place}");
+            assert_eq!(front.post("/shop/none", &large).status, 404, "{place}");
         }
     }
 }
