@@ -265,6 +265,23 @@ fn reloads_and_upgrades_under_load_cost_no_request_behind_any_server() {
     }
 }
 
+#[test]
+fn tasks_and_python_are_reloaded_scaled_and_upgraded_without_a_loss_too() {
+    let (daemon, fronts) = all();
+    let loads = ["/tasks", "/snake"].map(|mount| load(&fronts[0], mount));
+    loads.iter().for_each(|load| load.until_answered(100));
+
+    for order in ["reload tasks", "reload snake", "upgrade", "scale tasks 1", "scale snake 3"] {
+        let said = daemon.scgictl(order);
+        assert_eq!(said.code, Some(0), "{order}: {said:?}");
+        loads.iter().for_each(|load| load.until_answered(50));
+    }
+
+    for load in loads {
+        assert_eq!(load.stop().failed, Vec::<String>::new());
+    }
+}
+
 /// Clients of the app at `mount` through `front` who take nothing but the right answer.
 fn load(front: &FrontEnd, mount: &str) -> Load {
     let (port, target) = (front.port(), format!("{mount}/hello"));
