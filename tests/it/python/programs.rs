@@ -2,7 +2,7 @@
 //! worker's life brings, and leaves nothing behind.
 
 use nix::sys::signal::Signal;
-use scgi_tests::{Daemon, FrontEnd, Server, Site, eventually, process, python};
+use scgi_tests::{Daemon, FrontEnd, Request, Server, Site, eventually, process, python};
 
 /// An application as the guide that came with the classic package describes it: a class with
 /// `produce`, a main program, and an import, which is all that differs.
@@ -194,6 +194,7 @@ fn aioscgi_takes_its_socket_and_says_when_it_is_ready() {
     let daemon = site.serve();
 
     lives(&daemon, asgi_serves);
+    finishes_what_it_took(&daemon);
 }
 
 #[test]
@@ -203,15 +204,37 @@ fn the_same_asgi_app_runs_on_the_python_face() {
     let daemon = site.serve();
 
     lives(&daemon, asgi_serves);
+    finishes_what_it_took(&daemon);
+}
+
+/// A request that is under way when its worker is rolled is answered.
+fn finishes_what_it_took(daemon: &Daemon) {
+    let (before, client) = (daemon.pids("app"), daemon.app("app"));
+    let target = "/app/held".to_owned();
+    let held = client.begin(&Request { method: "GET", target, body: Vec::new() }).unwrap();
+    eventually("it has begun", || daemon.site().path("begun").exists());
+
+    daemon.order_at_once("POST", "/v1/apps/app/reload", "");
+    eventually("others serve", || daemon.pids("app").iter().any(|pid| !before.contains(pid)));
+    daemon.site().write("go", "");
+
+    let answer = held.finish().unwrap();
+    assert!(answer.text().ends_with("/held 0"), "{answer:?}");
 }
 
 fn small_asgi_app(site: &Site) {
     site.write(
         "small.py",
         "
+import asyncio, os
+
 async def app(scope, receive, send):
     if scope['type'] != 'http':
         raise NotImplementedError(scope['type'])
+    if scope['path'].endswith('/held'):
+        open('begun', 'w').close()
+        while not os.path.exists('go'):
+            await asyncio.sleep(0.01)
     size, more = 0, True
     while more:
         message = await receive()
