@@ -58,9 +58,13 @@ pub struct Living {
     pub seat: Seat,
     /// Where it writes what it is doing.
     pub page: Arc<Page>,
-    /// How many requests at once it may serve, as the configuration says; at least 1.
+    /// How many requests at once it may serve, as the configuration says; 1 if it says nothing.
     pub concurrency: u16,
 }
+
+/// The most requests at once that a worker is believed to have room for; the most that can be
+/// configured.
+const CAPACITY_MOST: u16 = 1024;
 
 /// The most that a worker is believed to have of slow clients: as many as the kernel gives descriptors
 /// to a process by default (`fs.nr_open`).
@@ -254,10 +258,15 @@ impl Living {
     }
 
     /// For how many requests at once it has room: what it says within what the configuration
-    /// allows, and all of that for a worker that says nothing.
+    /// allows, and all of that for a worker that says nothing. Where the configuration leaves it at
+    /// one, which is what it says if nobody says anything, the worker knows better: a server of
+    /// tasks, or one that was given threads by its own code.
     pub fn capacity(&self) -> u16 {
-        let most = self.concurrency.max(1);
-        if self.is_silent() { most } else { self.page.capacity(most) }
+        match (self.is_silent(), self.concurrency) {
+            (true, concurrency) => concurrency.max(1),
+            (false, 0 | 1) => self.page.capacity(CAPACITY_MOST),
+            (false, most) => self.page.capacity(most),
+        }
     }
 
     /// Slow clients it waits for beside its threads; never more than it can have connections.

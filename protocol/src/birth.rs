@@ -41,6 +41,7 @@ const GENERATION: &str = "SCGI_GENERATION";
 const MOUNT: &str = "SCGI_MOUNT";
 const CONCURRENCY: &str = "SCGI_CONCURRENCY";
 const QUEUE_TIMEOUT_USEC: &str = "SCGI_QUEUE_TIMEOUT_USEC";
+const STRICT: &str = "SCGI_STRICT";
 const TRIAL: &str = "SCGI_TRIAL";
 const PAGE_FD: &str = "SCGI_PAGE_FD";
 const PAGE_OFFSET: &str = "SCGI_PAGE_OFFSET";
@@ -52,7 +53,7 @@ const LISTEN_PID: &str = "LISTEN_PID";
 const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
 
 /// Every variable of the contract; an app's own `env` must not set them.
-pub const VARIABLES: [&str; 16] = [
+pub const VARIABLES: [&str; 17] = [
     APP,
     SEAT,
     WORKER,
@@ -60,6 +61,7 @@ pub const VARIABLES: [&str; 16] = [
     MOUNT,
     CONCURRENCY,
     QUEUE_TIMEOUT_USEC,
+    STRICT,
     TRIAL,
     PAGE_FD,
     PAGE_OFFSET,
@@ -89,6 +91,9 @@ pub struct Birth {
     pub concurrency: u16,
     /// A request that waited longer before it was accepted is not to be served any more.
     pub queue_timeout: Option<Duration>,
+    /// Requests that break the rules of SCGI harmlessly are to be refused.
+    #[cfg_attr(feature = "control", serde(default))]
+    pub strict: bool,
     /// Nobody knows yet whether its launch is any better than the one before, whose workers are there
     /// as well: it does well to see to it that it is asked soon.
     pub on_trial: bool,
@@ -140,6 +145,7 @@ impl Birth {
         said.extend(
             self.queue_timeout.iter().map(|d| (QUEUE_TIMEOUT_USEC, d.as_micros().to_string())),
         );
+        said.extend(self.strict.then(|| (STRICT, "1".to_owned())));
         said.extend(self.on_trial.then(|| (TRIAL, "1".to_owned())));
         said.extend(self.page_fd.iter().map(|fd| (PAGE_FD, fd.to_string())));
         let offset = || (PAGE_OFFSET, number(self.page_offset, u64::MAX));
@@ -173,6 +179,7 @@ impl Birth {
             queue_timeout: text(QUEUE_TIMEOUT_USEC)
                 .and_then(|usec| usec.parse().ok())
                 .map(Duration::from_micros),
+            strict: text(STRICT).is_some_and(|said| said == "1"),
             on_trial: text(TRIAL).is_some_and(|said| said == "1"),
             page_fd: text(PAGE_FD).and_then(|fd| fd.parse().ok()),
             page_offset: text(PAGE_OFFSET).and_then(|bytes| bytes.parse().ok()).unwrap_or(0),
@@ -246,6 +253,7 @@ mod tests {
             mount: Some("/blog".into()),
             concurrency: 4,
             queue_timeout: Some(Duration::from_millis(1500)),
+            strict: true,
             on_trial: true,
             page_fd: Some(5),
             page_offset: 8192,

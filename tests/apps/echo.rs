@@ -7,7 +7,7 @@ use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use scgi_worker::{App, BodyError, Exit, Limits, Policy, Request, Response, environ};
+use scgi_worker::{App, BodyError, Exit, Request, Response, environ};
 
 /// Longest body that is sent back.
 const ECHO_MAX_BYTES: usize = 16 << 20;
@@ -32,18 +32,8 @@ fn main() -> Exit {
         .get("/abandoned", abandoned)
         .get("/query", |request| format!("{}\n", request.query()))
         .get("/variables", environ)
-        .limits(limits())
+        .limits(scgi_tests::limits())
         .run()
-}
-
-/// The usual ones, save what the environment says.
-fn limits() -> Limits {
-    let usual = Limits::default();
-    let head_ms = std::env::var("HEAD_TIMEOUT_MS").ok().and_then(|text| text.parse().ok());
-    let head_timeout = head_ms.map_or(usual.head_timeout, Duration::from_millis);
-    let is_strict = std::env::var_os("STRICT").is_some();
-    let policy = if is_strict { Policy::Strict } else { usual.policy };
-    Limits { head_timeout, policy, ..usual }
 }
 
 /// How it says it is: the status that the environment names, 200 if none.

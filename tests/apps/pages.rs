@@ -29,6 +29,8 @@ fn main() -> Exit {
         .get("/large", |_| vec![b'x'; LARGE_BYTES])
         .get("/stream", stream)
         .get("/variables", environ)
+        .get("/hold", hold)
+        .get("/abandoned", abandoned)
         .post("/echo", |request| request.body_to_vec(ECHO_MAX_BYTES))
         .post("/small", small)
         .post("/busy", |_| Response::text("busy\n").status(503).header("Retry-After", "1"))
@@ -65,6 +67,21 @@ fn stream(request: &mut Request<'_>) -> Response {
         writeln!(out, "piece 1")
     })
     .unbuffered()
+}
+
+/// Answers when the file `until` exists.
+fn hold(request: &mut Request<'_>) -> &'static str {
+    let until = request.query_value("until").map(|until| until.into_owned()).unwrap_or_default();
+    wait_for(Path::new(&until));
+    "held\n"
+}
+
+/// Works until nobody waits for it any more, and then says that it is broken.
+fn abandoned(request: &mut Request<'_>) -> Result<String, &'static str> {
+    while !request.client_gone() {
+        std::thread::park_timeout(Duration::from_millis(2));
+    }
+    Err("this is in nobody's log")
 }
 
 /// Where the request is: `SCRIPT_NAME` and `PATH_INFO` as a CGI program would get them.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! $dir                          the folder
-//! $echo, $pages, $unruly, $blocking  the apps of `tests/apps`
+//! $echo, $pages, $tasks, $unruly, $blocking  the apps of `tests/apps`
 //! $scgid                        the daemon's own program
 //! $python                       a Python with scgi_worker and some apps, made by `tests/python`
 //! $port_NAME                    a port kept free for NAME, the same one each time
@@ -166,7 +166,7 @@ impl Site {
     /// `text` with what stands for something replaced by it.
     pub fn fill(&self, text: &str) -> String {
         let mut filled = text.replace("$dir", &self.dir.path().display().to_string());
-        for name in ["echo", "pages", "unruly", "blocking", "scgid"] {
+        for name in ["echo", "pages", "tasks", "unruly", "blocking", "scgid"] {
             let mark = format!("${name}");
             if filled.contains(&mark) {
                 let path = program(&format!("it-{name}"));

@@ -19,6 +19,16 @@ apps:
   desk: {listen: {address: 'unix:$dir/desk.sock', mode: '0666'}, mount: /shop/desk}
 ";
 
+/// The same pages by tasks, and in Python.
+const OTHERS: &str = "
+  tasks: {run: [$tasks], listen: '127.0.0.1:$port_tasks', mount: /tasks}
+  snake:
+    run: [$python, -m, scgi_worker, 'pages:app']
+    directory: $dir
+    listen: '127.0.0.1:$port_snake'
+    mount: /snake
+";
+
 /// The mounts of [`SITE`] that a server can reach: mod_scgi knows no unix sockets.
 fn mounts(server: Server) -> &'static [&'static str] {
     match server {
@@ -27,9 +37,16 @@ fn mounts(server: Server) -> &'static [&'static str] {
     }
 }
 
-/// A daemon with [`SITE`], and every server in front of it.
+/// Those, and one for each other way to write a worker.
+fn all_mounts(server: Server) -> Vec<&'static str> {
+    [mounts(server), &["/tasks", "/snake"]].concat()
+}
+
+/// A daemon with [`SITE`] and [`OTHERS`], and every server in front of it.
 fn all() -> (Daemon, Vec<FrontEnd>) {
-    let daemon = Site::new(SITE).serve();
+    let site = Site::new(&format!("{SITE}{OTHERS}"));
+    site.write("pages.py", include_str!("../apps/pages.py"));
+    let daemon = site.serve();
     let fronts = Server::ALL.map(|server| FrontEnd::start(server, &daemon));
     (daemon, fronts.into())
 }

@@ -1,29 +1,35 @@
 //! Bytes on an app's socket that are no SCGI: they are answered or closed, counted, and cost no
-//! worker.
+//! worker, one of threads or one of tasks.
 
 use std::io::Read;
 
 use scgi_protocol::scgi::RequestHead;
 use scgi_tests::{Daemon, Site, eventually};
 
-fn daemon() -> Daemon {
-    let site = Site::new(
+/// The two ways of the SDK.
+const BOTH: [&str; 2] = ["[$echo]", "[$tasks, one]"];
+
+fn daemon(run: &str) -> Daemon {
+    let site = Site::new(&format!(
         "
 apps:
   blog:
-    run: [$echo]
+    run: {run}
     listen: ['unix:$dir/blog.sock', '127.0.0.1:$port_blog']
     workers: 2
-    env: {HEAD_TIMEOUT_MS: '300'}
-",
-    );
+    env: {{HEAD_TIMEOUT_MS: '300'}}
+"
+    ));
     site.serve()
 }
 
 /// Throws `bytes` at both sockets of the app. Gives what came back from each, after it was seen
 /// that the app goes on as it was, and that the connections were counted for `reason`.
 fn thrown(bytes: &[u8], reason: &str) -> Vec<String> {
-    let daemon = daemon();
+    BOTH.map(|run| thrown_at(&daemon(run), bytes, reason)).concat()
+}
+
+fn thrown_at(daemon: &Daemon, bytes: &[u8], reason: &str) -> Vec<String> {
     let pids = daemon.pids("blog");
     let clients: Vec<_> =
         daemon.look("blog").listen.iter().map(|at| scgi_tests::ScgiClient::new(at)).collect();
@@ -85,7 +91,7 @@ fn half_a_head_and_silence_is_closed_in_time() {
 
 #[test]
 fn a_body_of_two_gigabytes_is_refused_by_the_handler_that_takes_less() {
-    let daemon = daemon();
+    let daemon = daemon(BOTH[0]);
     let pids = daemon.pids("blog");
     let head = RequestHead::new(2 << 30)
         .variable("REQUEST_METHOD", "POST")
@@ -101,32 +107,36 @@ fn a_body_of_two_gigabytes_is_refused_by_the_handler_that_takes_less() {
 }
 
 #[test]
-fn who_connects_and_leaves_is_no_request_and_no_fault() {
-    let daemon = daemon();
-    let client = daemon.app("blog");
+fn who_connects_and_leaves_is_no_request_no_fault_and_no_line() {
+    for daemon in BOTH.map(daemon) {
+        let client = daemon.app("blog");
 
-    for _ in 0..20 {
-        drop(client.connect().unwrap());
-    }
+        for _ in 0..20 {
+            drop(client.connect().unwrap());
+        }
 
-    assert_eq!(client.get("/hello").unwrap().status, 200);
-    eventually("one request is counted", || daemon.look("blog").requests == 1);
-    for reason in ["malformed", "too_long", "incomplete"] {
-        let series = format!("scgid_refused_connections_total{{app=\"blog\",reason=\"{reason}\"}}");
-        assert_eq!(daemon.metric(&series).unwrap_or(0.0), 0.0, "{reason}");
+        assert_eq!(client.get("/hello").unwrap().status, 200);
+        eventually("one request is counted", || daemon.look("blog").requests == 1);
+        for reason in ["malformed", "too_long", "incomplete"] {
+            let series =
+                format!("scgid_refused_connections_total{{app=\"blog\",reason=\"{reason}\"}}");
+            assert_eq!(daemon.metric(&series), Some(0.0), "{reason}");
+        }
+        assert_eq!(daemon.lines("blog").len(), 0);
     }
 }
 
 #[test]
 fn silent_clients_hold_no_worker_longer_than_the_limit() {
-    let daemon = daemon();
-    let client = daemon.app("blog");
+    for daemon in BOTH.map(daemon) {
+        let client = daemon.app("blog");
 
-    // More of them than there are workers.
-    let mut silent: Vec<_> = (0..6).map(|_| client.connect().unwrap()).collect();
+        // More of them than there are workers.
+        let mut silent: Vec<_> = (0..6).map(|_| client.connect().unwrap()).collect();
 
-    assert_eq!(client.get("/hello").unwrap().status, 200);
-    for connection in &mut silent {
-        assert_eq!(connection.read(&mut [0; 512]).unwrap_or(0), 0, "closed without a word");
+        assert_eq!(client.get("/hello").unwrap().status, 200);
+        for connection in &mut silent {
+            assert_eq!(connection.read(&mut [0; 512]).unwrap_or(0), 0, "closed without a word");
+        }
     }
 }

@@ -130,3 +130,30 @@ apps:
     let progress = "1 of 1 workers serving; asked for 8 fewer than 2, and 1 is the least";
     assert_eq!(operation.progress, progress);
 }
+
+#[test]
+fn what_a_worker_has_room_for_is_known_whoever_said_it() {
+    for (run, key, expected) in [
+        ("[$tasks]", "", 64),
+        ("[$tasks, one]", "", 1),
+        ("[$tasks]", "concurrency: 5", 5),
+        ("[$echo]", "", 1),
+        ("[$echo]", "concurrency: 5", 5),
+    ] {
+        let daemon = Site::new(&format!(
+            "
+apps:
+  blog:
+    run: {run}
+    listen: 'unix:$dir/blog.sock'
+    workers: 2
+    {key}
+"
+        ))
+        .serve();
+
+        eventually(&format!("{run} {key} has room for {expected}"), || {
+            daemon.look("blog").capacity == 2 * expected
+        });
+    }
+}

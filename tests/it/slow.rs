@@ -1,5 +1,6 @@
 //! Slow clients behind the real daemon: the only thread of the only worker goes on serving, the
-//! worker counts as idle, and stopping it loses none of them.
+//! worker counts as idle, and stopping it loses none of them. The same with a worker of tasks that has
+//! room for one request at a time.
 
 use std::io::Write;
 
@@ -12,16 +13,19 @@ const EACH: usize = 50;
 /// A reply larger than the kernel keeps for who does not read it.
 const BIG_BYTES: usize = 1 << 20;
 
-fn daemon() -> Daemon {
-    Site::new(
+/// Workers of one thread, and of one task.
+const ONE_AT_ONCE: [&str; 2] = ["[$echo]", "[$tasks, one]"];
+
+fn daemon(run: &str) -> Daemon {
+    Site::new(&format!(
         "
 apps:
   blog:
-    run: [$echo]
+    run: {run}
     listen: 'unix:$dir/blog.sock'
     workers: 1
-",
-    )
+"
+    ))
     .serve()
 }
 
@@ -53,13 +57,18 @@ fn rest_of(connection: &mut dyn Connection) -> Vec<u8> {
 
 #[test]
 fn a_worker_of_one_thread_answers_while_slow_clients_of_every_kind_hang_on_it() {
-    let daemon = daemon();
+    for run in ONE_AT_ONCE {
+        answers_while_slow_clients_hang_on_it(&daemon(run));
+    }
+}
+
+fn answers_while_slow_clients_hang_on_it(daemon: &Daemon) {
     let pids = daemon.pids("blog");
 
     let half = [head("POST", "/length", 9), b"half".to_vec()].concat();
-    let mut uploaders = clients(&daemon, EACH, &half);
-    let mut readers = clients(&daemon, EACH, &head("GET", &format!("/big?{BIG_BYTES}"), 0));
-    let silent = clients(&daemon, EACH, b"70:CONTENT_LENGTH");
+    let mut uploaders = clients(daemon, EACH, &half);
+    let mut readers = clients(daemon, EACH, &head("GET", &format!("/big?{BIG_BYTES}"), 0));
+    let silent = clients(daemon, EACH, b"70:CONTENT_LENGTH");
 
     for _ in 0..20 {
         assert_eq!(daemon.app("blog").get("/hello").unwrap().status, 200);
@@ -80,10 +89,15 @@ fn a_worker_of_one_thread_answers_while_slow_clients_of_every_kind_hang_on_it() 
 
 #[test]
 fn a_roll_loses_no_client_that_is_in_the_middle_of_something() {
-    let daemon = daemon();
+    for run in ONE_AT_ONCE {
+        rolls_without_losing_a_client(&daemon(run));
+    }
+}
+
+fn rolls_without_losing_a_client(daemon: &Daemon) {
     let half = [head("POST", "/length", 9), b"half".to_vec()].concat();
-    let mut uploaders = clients(&daemon, 5, &half);
-    let mut readers = clients(&daemon, 5, &head("GET", &format!("/big?{BIG_BYTES}"), 0));
+    let mut uploaders = clients(daemon, 5, &half);
+    let mut readers = clients(daemon, 5, &head("GET", &format!("/big?{BIG_BYTES}"), 0));
     // All of them have been accepted by the worker that is to leave.
     assert_eq!(daemon.app("blog").get("/hello").unwrap().status, 200);
     let pids = daemon.pids("blog");

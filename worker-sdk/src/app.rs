@@ -345,7 +345,7 @@ impl<S: Send + Sync + 'static> App<S> {
             None => birth::look_around(&own),
         }
         .map_err(RunError::Birth)?;
-        self.limits.queue_timeout = self.limits.queue_timeout.or(found.queue_timeout);
+        self.limits = self.limits.under(&found);
         let concurrency = found.concurrency.and_then(NonZeroU16::new);
         let drain = if found.is_managed { Drain::of_worker() } else { Drain::of_program() };
         let post = Post {

@@ -44,6 +44,8 @@ pub(crate) struct Found {
     pub(crate) concurrency: Option<u16>,
     /// How long a request may have waited that it serves.
     pub(crate) queue_timeout: Option<Duration>,
+    /// The configuration wants heads to keep all rules.
+    pub(crate) is_strict: bool,
     /// Others serve as well, and it has to show soon that it can.
     pub(crate) on_trial: bool,
     /// Somebody watches over it and will tell it when to leave.
@@ -128,6 +130,7 @@ fn of_nobody() -> Result<Found, BirthError> {
         mount: None,
         concurrency: None,
         queue_timeout: None,
+        is_strict: false,
         on_trial: false,
         is_managed: true,
         made: None,
@@ -150,6 +153,7 @@ fn of_worker(birth: Birth) -> Result<Found, BirthError> {
         mount: birth.mount,
         concurrency: Some(birth.concurrency),
         queue_timeout: birth.queue_timeout,
+        is_strict: birth.strict,
         on_trial: birth.on_trial,
         is_managed: true,
         made: None,

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use scgi_protocol::scgi;
 
+use crate::birth::Found;
+
 /// Bounds on what one request may take. All of them hold for every request by default.
 ///
 /// ```
@@ -35,20 +37,21 @@ pub struct Limits {
     /// The most of a stream, in bytes, that is kept for a slow reader before the handler has to wait
     /// for him: 1 MiB. A response that is in memory anyway is kept whole.
     pub output_buffer_bytes: usize,
-    /// The most clients that are waited for beside the threads: 1024, and at most half of the
+    /// The most clients that are waited for beside threads and tasks: 1024, and at most half of the
     /// descriptors that the process may have. One more, and the one that has been silent longest
     /// is dropped.
     pub parked: usize,
     /// The most memory, in bytes, for what they sent and did not take yet: 64 MiB. Beyond that,
-    /// bodies are read by handlers as they come, and threads wait for slow readers themselves.
+    /// bodies are read by handlers as they come, and threads and tasks wait for slow readers themselves.
     pub parked_bytes: usize,
     /// The most that is read of a body no handler asked for, in bytes: 16 MiB. Apache takes no
     /// reply before it has sent its whole request.
     pub discard_bytes: u64,
     /// The longest such reading goes on: 2 s.
     pub discard_timeout: Duration,
-    /// Refuse heads that break the SCGI specification in the harmless ways front ends do; they
-    /// are served and counted by default.
+    /// What becomes of heads that break the SCGI specification in the harmless ways front ends do: a
+    /// repeated variable, `CONTENT_LENGTH` not first, no `SCGI=1`. By default they are served and
+    /// counted, unless the configuration says `strict`; [`Strict`](scgi::Policy::Strict) answers 400.
     pub policy: scgi::Policy,
 }
 
@@ -72,6 +75,13 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// These limits in a worker whose birth says more.
+    pub(crate) fn under(self, found: &Found) -> Self {
+        let queue_timeout = self.queue_timeout.or(found.queue_timeout);
+        let policy = if found.is_strict { scgi::Policy::Strict } else { self.policy };
+        Self { queue_timeout, policy, ..self }
+    }
+
     pub(crate) fn codec(&self) -> scgi::Limits {
         scgi::Limits { max_head_bytes: self.head_bytes, policy: self.policy }
     }

@@ -243,9 +243,15 @@ impl<'r> Outlet<'r> {
     /// Sends what the buffers hold, and `more` after it; keeps what there is no room for, and waits
     /// if that is too much.
     fn send(&mut self, more: &[u8]) -> Result<(), Fault> {
+        self.send_whole(more)?;
+        if self.unsent.bytes() > self.most_kept { self.wait_for_room() } else { Ok(()) }
+    }
+
+    /// The same without waiting.
+    fn send_whole(&mut self, more: &[u8]) -> Result<(), Fault> {
         let given = self.give(more)?;
         self.unsent.copy(&more[given..]);
-        if self.unsent.bytes() > self.most_kept { self.wait_for_room() } else { Ok(()) }
+        Ok(())
     }
 
     /// Sends what the buffers hold, and `more` after it, as far as there is room: so many bytes of

@@ -63,6 +63,14 @@ pub trait Stage: Write {
 
     /// Whether a head has been sent, so that nothing can be changed about it.
     fn is_sent(&self) -> bool;
+
+    /// Writes a part of a body that is in memory anyway: whatever of it the client does not take at
+    /// once is kept, however much it is, and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_all`](Write::write_all).
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()>;
 }
 
 impl Response {

@@ -4,9 +4,10 @@
 //! usually sent its whole request before we look; only who has to wait pays for a time-out, which
 //! is then set once. Knows nothing of SCGI. The other one is in memory, for testing apps.
 
-use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -90,12 +91,34 @@ pub(crate) fn accept(listener: impl AsFd) -> io::Result<OwnedFd> {
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
-    receive_patience: Cell<Option<Duration>>,
+    /// How long the kernel waits for something to receive, in nanoseconds; 0 if it was not told.
+    receive_patience_ns: AtomicU64,
 }
 
 impl Socket {
     pub(crate) fn new(fd: OwnedFd) -> Self {
-        Self { fd, receive_patience: Cell::new(None) }
+        Self { fd, receive_patience_ns: AtomicU64::new(0) }
+    }
+
+    /// The same connection through a descriptor of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the kernel has no descriptor left.
+    #[cfg(feature = "async")]
+    pub(crate) fn duplicate(&self) -> io::Result<Self> {
+        self.fd.try_clone().map(Self::new)
+    }
+
+    /// How many bytes could be received, none of them taken and at most one counted; 0 at the end.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` if there is nothing yet, or what the connection broke with.
+    #[cfg(feature = "async")]
+    pub(crate) fn peek(&self) -> io::Result<usize> {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        Ok(retry_on_intr(|| recv(&self.fd, &mut [0], flags))?.0)
     }
 
     /// Receives by `attempt`, without waiting and then, if it must be, with.
@@ -106,7 +129,7 @@ impl Socket {
         mut attempt: impl FnMut(RecvFlags) -> Result<usize, Errno>,
     ) -> io::Result<usize> {
         // Who had to wait before will have to again: a body on its way.
-        if self.receive_patience.get().is_none() {
+        if self.receive_patience_ns.load(Relaxed) == 0 {
             match attempt(RecvFlags::DONTWAIT) {
                 Ok(received) => return Ok(received),
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -124,8 +147,10 @@ impl Socket {
 
     #[cold]
     fn wait_at_most(&self, patience: Duration) -> io::Result<()> {
-        if self.receive_patience.replace(Some(patience)) != Some(patience) {
-            set_socket_timeout(&self.fd, Timeout::Recv, Some(at_least_some(patience)))?;
+        let patience = at_least_some(patience);
+        let ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        if self.receive_patience_ns.swap(ns, Relaxed) != ns {
+            set_socket_timeout(&self.fd, Timeout::Recv, Some(patience))?;
         }
         Ok(())
     }

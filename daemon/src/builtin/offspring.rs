@@ -219,6 +219,34 @@ fn run_of(pid: Pid) -> Option<u64> {
     str::from_utf8(value).ok()?.parse().ok()
 }
 
+/// For tests, which share a process, and so its children.
+#[cfg(test)]
+pub(super) mod shared {
+    use std::sync::{LazyLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+    use super::{Arc, Nursery, PoisonError};
+
+    static TESTS: RwLock<()> = RwLock::new(());
+
+    /// The nursery of all tests that run programs beside each other. One run of it never ends, so
+    /// that children of other tests, who say nothing of a run, are let be.
+    static NURSERY: LazyLock<Arc<Nursery>> = LazyLock::new(|| {
+        let nursery = Arc::<Nursery>::default();
+        nursery.begin();
+        nursery
+    });
+
+    /// That nursery, to be used as long as the guard is there.
+    pub(in crate::builtin) fn nursery() -> (RwLockReadGuard<'static, ()>, Arc<Nursery>) {
+        (TESTS.read().unwrap_or_else(PoisonError::into_inner), Arc::clone(&NURSERY))
+    }
+
+    /// For a test that has a nursery of its own.
+    pub(super) fn alone() -> RwLockWriteGuard<'static, ()> {
+        TESTS.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
@@ -249,6 +277,7 @@ mod tests {
     // One test, since the children of a process are those of all its threads.
     #[test]
     fn nothing_of_a_program_is_left_when_its_run_is_over_and_others_are_let_be() {
+        let _alone = shared::alone();
         let nursery = Nursery::open().unwrap();
 
         let mut quick = nursery.start(&mut shell("echo $$; exit 7")).unwrap();
@@ -277,6 +306,7 @@ mod tests {
 
     #[test]
     fn a_program_hears_nothing_of_the_workers_birth_but_whose_it_is() {
+        let _alone = shared::alone();
         let nursery = Arc::<Nursery>::default();
         let mut command = shell("env");
         command.env("SCGI_APP", "blog").env("SCGI_PAGE_FD", "3").env("LISTEN_FDS", "1");

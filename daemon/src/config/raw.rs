@@ -126,6 +126,10 @@ shape! {
         /// How long a request may wait before it is taken up, by the front end's stamp
         /// `X-Request-Start`; one that waited longer is answered 503 (default: for ever).
         queue_timeout: Span<1, HOUR>,
+        /// Answer 400 to requests that break the rules of SCGI in the harmless ways front ends do: a
+        /// repeated header, `CONTENT_LENGTH` not first, no `SCGI=1` (default `false`: they are served
+        /// and counted, repeated headers joined).
+        strict: Flag,
         /// When a worker counts as ready: `notify`, once it says READY=1 as sd_notify(3) does;
         /// `{after: 1s}`, once it has lived that long; or `connect`, once its own socket takes a
         /// connection, for kind `standalone` (default `notify`; for `standalone` `connect`, or

@@ -128,6 +128,7 @@ fn program(launch: &Launch) -> Vec<(&'static str, Value)> {
         mount,
         queue_timeout,
         preload: _,
+        strict,
     } = launch;
     // A bare name that is looked up again must be the same file; anything else is spelled out.
     let called = arguments.first().filter(|name| program.file_name() == Some(name.as_ref()));
@@ -145,6 +146,9 @@ fn program(launch: &Launch) -> Vec<(&'static str, Value)> {
     entries.push(("clear_env", Value::Bool(*clear_env)));
     entries.extend(mount.as_ref().map(|mount| ("mount", text(mount))));
     entries.extend(queue_timeout.map(|span| ("queue_timeout", text(&duration(span)))));
+    if *strict {
+        entries.push(("strict", Value::Bool(true)));
+    }
     if let Some(Identity { uid, gid, groups, login }) = identity {
         let user = login.as_ref().map_or_else(|| number(*uid), |(name, _)| text(name));
         let groups = groups.iter().map(|gid| number(*gid)).collect();

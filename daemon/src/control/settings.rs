@@ -67,7 +67,7 @@ fn put_sizing(put: &mut impl FnMut(&str, String), sizing: &Sizing) {
 
 fn put_launch(put: &mut impl FnMut(&str, String), launch: &Launch) {
     let Launch { program: _, arguments: _, directory, env, env_files, clear_env, .. } = launch;
-    let Launch { identity, umask, nice, limits, mount, queue_timeout, .. } = launch;
+    let Launch { identity, umask, nice, limits, mount, queue_timeout, strict, .. } = launch;
     if let Some(directory) = directory {
         put("directory", directory.display().to_string());
     }
@@ -84,6 +84,9 @@ fn put_launch(put: &mut impl FnMut(&str, String), launch: &Launch) {
     }
     if let Some(timeout) = queue_timeout {
         put("queue_timeout", span(*timeout));
+    }
+    if *strict {
+        put("strict", strict.to_string());
     }
     if let Some(identity) = identity {
         put_identity(put, identity);

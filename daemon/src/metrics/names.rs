@@ -91,8 +91,8 @@ families! {
         "Built-in workers that answer 503 in the app's place.";
     POOL_UTILIZATION: Gauge "scgid_pool_utilization_ratio" ["app"]
         "Requests being served by workers that accept, divided by the requests that workers_max \
-         workers could serve at once: what the accepting ones say, and the configured concurrency \
-         for each that may still be started. 1 means that nothing is left to grow into. A program \
+         workers could serve at once: what the accepting ones say, and as much for each that may \
+         still be started, or the configured concurrency if there is none. 1 means that nothing is left to grow into. A program \
          that keeps no page counts as full while somebody waits in its queue, else as empty.";
     SATURATED_SECONDS: Counter "scgid_saturated_seconds_total" ["app"]
         "Time in which every worker that serves was busy, as far as the daemon looked: it does while \

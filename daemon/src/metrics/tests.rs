@@ -44,6 +44,7 @@ fn launch() -> Launch {
         mount: None,
         queue_timeout: None,
         preload: false,
+        strict: false,
     }
 }
 

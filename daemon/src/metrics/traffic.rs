@@ -161,7 +161,7 @@ impl Row {
 
     /// See [`names::POOL_UTILIZATION`]; `None` for an app that could not be prepared.
     fn utilization(&self) -> Option<f64> {
-        let concurrency = u64::from(self.pool.spec.as_ref()?.concurrency);
+        let configured = u64::from(self.pool.spec.as_ref()?.concurrency);
         let accepting: Vec<_> = self
             .workers(Role::App)
             .filter(|worker| worker.life == LifeView::Serving)
@@ -170,7 +170,9 @@ impl Row {
         let busy: u64 = accepting.iter().map(|one| u64::from(one.busy(self.waiting()))).sum();
         let there: u64 = accepting.iter().map(|one| u64::from(one.capacity())).sum();
         let to_come = u64::from(self.pool.seats.max).saturating_sub(accepting.len() as u64);
-        let capacity = there + to_come * concurrency;
+        // One that is there knows better than the configuration what one of them is.
+        let each = there.checked_div(accepting.len() as u64).unwrap_or(configured);
+        let capacity = there + to_come * each;
         Some(if capacity == 0 { 0.0 } else { busy as f64 / capacity as f64 })
     }
 }

@@ -147,6 +147,19 @@ fn the_queue_speaks_for_a_worker_that_keeps_no_page() {
 }
 
 #[test]
+fn a_worker_knows_its_room_where_the_configuration_says_nothing_of_it() {
+    let (board, shop) = (Scoreboard::default(), app("shop"));
+    let (unsaid, _) = born(&board, &shop, 1, 1);
+    let (said, _) = born(&board, &shop, 2, 8);
+    unsaid.set_state(State::Accepting, 64);
+    said.set_state(State::Accepting, 64);
+
+    let room: Vec<_> = board.living(&shop).iter().map(Living::capacity).collect();
+
+    assert_eq!(room, [64, 8]);
+}
+
+#[test]
 fn a_worker_that_keeps_a_page_is_known_by_what_it_served() {
     let (board, shop) = (Scoreboard::default(), app("shop"));
     let (page, _memory) = born(&board, &shop, 1, 1);
@@ -235,7 +248,7 @@ proptest! {
         }
 
         let living = &board.living(&shop)[0];
-        let most = concurrency.max(1);
+        let most = if concurrency > 1 { concurrency } else { CAPACITY_MOST };
         prop_assert!((1..=most).contains(&living.capacity()));
         prop_assert!(living.in_flight() <= most);
         prop_assert!(living.idle_since(1_000).is_none_or(|since| since <= 1_000));

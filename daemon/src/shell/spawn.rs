@@ -238,6 +238,7 @@ pub(super) fn birth_of(spawn: &Spawn, listeners: usize, notify_socket: &Path) ->
         mount: launch.mount.clone(),
         concurrency: *concurrency,
         queue_timeout: launch.queue_timeout,
+        strict: launch.strict,
         on_trial: spawn.on_trial,
         page_fd: None,
         page_offset: 0,

@@ -81,7 +81,7 @@ mod tests {
 
     /// For every key of an app another value and what it takes to get there. A key of the
     /// schema that is missing here fails the test below.
-    const KEYS: [(&str, &str, Change); 25] = [
+    const KEYS: [(&str, &str, Change); 26] = [
         ("run", "run: [/bin/false]", Change::Roll),
         ("kind", "kind: cgi", Change::Roll),
         ("cgi", "kind: cgi, cgi: {timeout: 1s}", Change::Roll),
@@ -92,6 +92,7 @@ mod tests {
         ("clear_env", "clear_env: false", Change::Roll),
         ("mount", "mount: /blog", Change::Roll),
         ("queue_timeout", "queue_timeout: 5s", Change::Roll),
+        ("strict", "strict: true", Change::Roll),
         ("listen", "listen: '127.0.0.1:2'", Change::Roll),
         ("workers", "workers: 1000", Change::Retune),
         ("concurrency", "concurrency: 2", Change::Roll),

@@ -36,6 +36,9 @@ pub struct Launch {
     /// The program is loaded once, by a template, and workers are forked from that.
     #[serde(default)]
     pub preload: bool,
+    /// The worker refuses requests that break the rules of SCGI harmlessly.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 /// Who a worker is.

@@ -103,7 +103,8 @@ fn put_kind(list: &mut List, kind: &Kind) {
 fn put_launch(list: &mut List, launch: &Launch) {
     use Means::Roll;
     let Launch { program, arguments, directory, env, env_files, clear_env, .. } = launch;
-    let Launch { identity, umask, nice, limits, mount, queue_timeout, preload, .. } = launch;
+    let Launch { identity, umask, nice, limits, mount, queue_timeout, .. } = launch;
+    let Launch { strict, preload, .. } = launch;
     let words: Vec<String> = arguments.iter().map(|word| quoted(word)).collect();
     let file = program.display().to_string();
     match arguments.first() == Some(&file) {
@@ -122,6 +123,7 @@ fn put_launch(list: &mut List, launch: &Launch) {
     list.maybe(Roll, "mount", mount.as_ref());
     list.maybe(Roll, "queue_timeout", queue_timeout.map(span));
     list.put(Roll, "preload", preload);
+    list.maybe(Roll, "strict", strict.then_some(true).as_ref());
     if let Some(identity) = identity {
         put_identity(list, identity);
     }

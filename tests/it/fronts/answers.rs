@@ -3,15 +3,15 @@
 use std::io::{BufRead, BufReader, Write};
 
 use scgi_tests::http::{self, Answer};
-use scgi_tests::{FrontEnd, Server};
+use scgi_tests::{FrontEnd, Server, eventually};
 
-use super::{all, mounts};
+use super::{all, all_mounts};
 
 /// Asks every app behind every server for `page`.
 fn everywhere(page: &str, check: impl Fn(&str, Answer)) {
     let (_daemon, fronts) = all();
     for front in &fronts {
-        for mount in mounts(front.server()) {
+        for mount in all_mounts(front.server()) {
             let target = format!("{mount}{page}");
             check(&format!("{:?} {target}", front.server()), front.get(&target));
         }
@@ -80,17 +80,39 @@ fn a_head_longer_than_a_page_of_memory_arrives() {
 }
 
 #[test]
+fn a_head_that_nginx_takes_by_this_configuration_alone_is_warned_of_and_counted() {
+    let (daemon, fronts) = all();
+
+    for app in ["shop", "tasks", "snake"] {
+        for _ in 0..2 {
+            assert_eq!(fronts[0].get(&format!("/{app}/long")).status, 200);
+        }
+
+        let series = format!("scgid_large_response_heads_total{{app=\"{app}\"}}");
+        eventually("both are counted", || daemon.metric(&series) == Some(2.0));
+        let is_told = |line: &str| line.contains("a response head of") && line.contains("/long");
+        let told = || daemon.lines(app).iter().filter(|line| is_told(&line.line)).count();
+        // Once by each worker.
+        eventually("it is told", || (1..=2).contains(&told()));
+        assert!(daemon.lines(app)[0].line.contains("scgi_buffer_size"), "{app}");
+    }
+}
+
+#[test]
 fn the_answer_to_head_is_the_head_alone() {
     let (_daemon, fronts) = all();
 
     for front in &fronts {
-        let mut connection = http::tcp(front.port()).unwrap();
-        write!(connection, "HEAD /shop/hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            .unwrap();
-        let lines: Vec<_> = BufReader::new(connection).lines().map(Result::unwrap).collect();
+        for mount in all_mounts(front.server()) {
+            let place = format!("{:?} {mount}", front.server());
+            let mut connection = http::tcp(front.port()).unwrap();
+            let head = "Host: x\r\nConnection: close\r\n\r\n";
+            write!(connection, "HEAD {mount}/hello HTTP/1.1\r\n{head}").unwrap();
+            let lines: Vec<_> = BufReader::new(connection).lines().map(Result::unwrap).collect();
 
-        assert!(lines[0].starts_with("HTTP/1.1 200 "), "{:?}: {lines:?}", front.server());
-        assert_eq!(lines.iter().position(String::is_empty), Some(lines.len() - 1), "{lines:?}");
+            assert!(lines[0].starts_with("HTTP/1.1 200 "), "{place}: {lines:?}");
+            assert_eq!(lines.iter().position(String::is_empty), Some(lines.len() - 1), "{place}");
+        }
     }
 }
 
@@ -99,8 +121,8 @@ fn a_stream_arrives_while_it_is_being_made() {
     let (daemon, fronts) = all();
 
     for front in &fronts {
-        for mount in mounts(front.server()) {
-            let until = daemon.site().path(&format!("{:?}{}", front.server(), mount.len()));
+        for (nth, mount) in all_mounts(front.server()).into_iter().enumerate() {
+            let until = daemon.site().path(&format!("{:?}{nth}", front.server()));
             let mut lines = lines_of(front, &format!("{mount}/stream?until={}", until.display()));
 
             // The first piece is here, and the app will not go on before it is told to.

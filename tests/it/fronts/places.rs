@@ -122,3 +122,83 @@ apps:
         }
     }
 }
+
+#[test]
+fn an_app_on_ipv6_with_unusual_letters_in_its_mount_is_found() {
+    let daemon = Site::new(
+        "
+defaults: {run: [$pages], workers: 1}
+apps:
+  six: {listen: '[::1]:$port_six', mount: /a.b+c~d}
+  any: {listen: '[::]:$port_any', mount: '/any,@x=y'}
+",
+    )
+    .serve();
+
+    for server in Server::ALL {
+        let front = FrontEnd::start(server, &daemon);
+        for (target, found) in [
+            ("/a.b+c~d/x", "/a.b+c~d /x"),
+            ("/any,@x=y/x%20y", "/any,@x=y /x y"),
+            ("/axb+c~d/x", "404"),
+            ("/a.bbc~d/x", "404"),
+        ] {
+            assert_eq!(place(&front, target), found, "{server:?} {target}");
+        }
+    }
+}
+
+/// Configurations as people have them, of whom nobody asked scgid: each with a trap of its own.
+const FOUND: [(Server, &str); 8] = [
+    (Server::Nginx, "location /shop { include scgi_params; scgi_pass 127.0.0.1:$port_shop; }"),
+    (Server::Apache, "ProxyPass \"/shop/\" \"scgi://127.0.0.1:$port_shop/\""),
+    (Server::Apache, "ProxyPass \"/shop\" \"scgi://127.0.0.1:$port_shop/shop\""),
+    (
+        Server::Apache,
+        "SetEnvIf Request_URI . proxy-scgi-pathinfo\n\
+         ProxyPass \"/shop/\" \"scgi://127.0.0.1:$port_shop/\"",
+    ),
+    (Server::ApacheModScgi, "SCGIMount /shop 127.0.0.1:$port_shop"),
+    (
+        Server::ApacheModScgi,
+        "<Location \"/shop\">\nSCGIHandler On\nSCGIServer 127.0.0.1:$port_shop\n</Location>",
+    ),
+    (
+        Server::Lighttpd,
+        "server.modules += ( \"mod_scgi\" )\nscgi.server = ( \"/shop\" => (( \"host\" => \
+         \"127.0.0.1\", \"port\" => $port_shop, \"check-local\" => \"disable\" )) )",
+    ),
+    (
+        Server::Lighttpd,
+        "server.modules += ( \"mod_scgi\" )\nscgi.server = ( \"/\" => (( \"host\" => \
+         \"127.0.0.1\", \"port\" => $port_shop, \"check-local\" => \"disable\" )) )",
+    ),
+];
+
+#[test]
+fn with_a_mount_any_configuration_leads_to_the_same_place() {
+    let wsgi = "[$python, -m, scgi_worker, 'pages:app'], directory: $dir";
+    for run in ["[$pages]", wsgi] {
+        let site = Site::new(&format!(
+            "apps: {{shop: {{run: {run}, listen: '127.0.0.1:$port_shop', mount: /shop, \
+             workers: 1}}}}"
+        ));
+        site.write("pages.py", include_str!("../../apps/pages.py"));
+        let daemon = site.serve();
+
+        for (server, configuration) in FOUND {
+            let front = FrontEnd::start_with(server, &daemon.site().fill(configuration));
+            for (target, rest) in [
+                ("/shop/", "/"),
+                ("/shop/x?q=/y", "/x"),
+                ("/shop/a%20b/c", "/a b/c"),
+                ("/shop/caf%C3%A9", r"/caf\xc3\xa9"),
+                ("/shop/100%25/a%2541", "/100%/a%41"),
+                ("/shop/d/../e//f", "/e/f"),
+            ] {
+                let found = place(&front, target);
+                assert_eq!(found, format!("/shop {rest}"), "{run} {configuration} {target}");
+            }
+        }
+    }
+}

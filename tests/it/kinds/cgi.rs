@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
-use scgi_tests::{Daemon, Nginx, Request, Said, Site, eventually};
+use scgi_tests::{Daemon, FrontEnd, Request, Said, Server, Site, eventually};
 
 use super::{done, kill_each, script, until_nobody_carries};
 
@@ -60,6 +60,16 @@ fn the_path_leads_to_a_script_and_out_of_nothing() {
     {
         assert_eq!(app.get(path).unwrap().status, status, "{path}");
     }
+}
+
+#[test]
+fn a_path_that_is_no_text_reaches_a_program_byte_for_byte() {
+    let daemon = scripts(&[("hello", HELLO)]);
+    let head = scgi_protocol::scgi::RequestHead::new(0).variable("REQUEST_URI", "/hello/caf%E9");
+
+    let answer = daemon.app("scripts").throw(&head.encode().unwrap()).unwrap();
+
+    assert!(answer.ends_with(b"/hello|/caf\xe9"), "{}", answer.escape_ascii());
 }
 
 #[test]
@@ -248,7 +258,7 @@ apps:
     cgi: {timeout: 5m, output: unlimited}
     env: {GIT_PROJECT_ROOT: $dir/repos, GIT_HTTP_EXPORT_ALL: '1'}
     mount: /git
-    listen: 'unix:$dir/git.sock'
+    listen: {address: 'unix:$dir/git.sock', mode: '0666'}
     workers: 2
 ",
     );
@@ -257,9 +267,7 @@ apps:
     git(&site.path(""), &["init", "-q", "--bare", "-b", "main", repo.to_str().unwrap()]);
     git(&repo, &["config", "http.receivepack", "true"]);
     let daemon = site.serve();
-    let address = daemon.look("git").listen[0].clone();
-    let nginx =
-        Nginx::start(&format!("location /git/ {{ include scgi_params; scgi_pass {address}; }}\n"));
+    let nginx = FrontEnd::start(Server::Nginx, &daemon);
     let url = format!("http://127.0.0.1:{}/git/one.git", nginx.port());
     let work = daemon.site().path("work");
     let push = |name: &str, bytes: usize| {

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::process::Command;
 
-use scgi_tests::{Daemon, Nginx, Said, Site, eventually, process};
+use scgi_tests::{Daemon, FrontEnd, Said, Server, Site, eventually, process};
 
 use super::{done, goes_on_until_stopped, script, until_nobody_carries};
 
@@ -17,7 +17,7 @@ apps:
     kind: inetd
     env: {HOME: $dir, USER: ada}
     mount: /wiki
-    listen: 'unix:$dir/wiki.sock'
+    listen: {address: 'unix:$dir/wiki.sock', mode: '0666'}
     workers: 2
 ",
     );
@@ -27,11 +27,7 @@ apps:
     let said = Said::by(init);
     assert_eq!(said.code, Some(0), "{said:?}");
     let daemon = site.serve();
-    let address = daemon.look("wiki").listen[0].clone();
-    let nginx = Nginx::start(&format!(
-        "location ~ ^(?<script>/wiki)(?<info>/.*)?$ {{ include scgi_params; scgi_param SCRIPT_NAME \
-         $script; scgi_param PATH_INFO $info; scgi_pass {address}; }}\n"
-    ));
+    let nginx = FrontEnd::start(Server::Nginx, &daemon);
     let page = || {
         let answer = nginx.get("/wiki/timeline");
         assert_eq!(answer.status, 200, "{}", answer.text());

@@ -1,14 +1,15 @@
-//! Programs that people have, as they are: each serves, survives what a worker's life brings, and
-//! leaves nothing behind.
+//! Programs that people have, as they are: each serves behind all four front ends, survives what a
+//! worker's life brings, and leaves nothing behind.
 
 use nix::sys::signal::Signal;
-use scgi_tests::{Daemon, Site, eventually, process, python};
+use scgi_tests::{Daemon, FrontEnd, Request, Server, Site, eventually, process, python};
 
-/// The example of the guide that came with the classic package, whose import is all that differs.
+/// An application as the guide that came with the classic package describes it: a class with
+/// `produce`, a main program, and an import, which is all that differs.
 const GUIDE: &str = r#"
 IMPORT
 
-class MyAppHandler(scgi_server.SCGIHandler):
+class MyAppHandler(SCGIHandler):
 
     def produce(self, env, bodysize, input, output):
         body = input.read(bodysize)
@@ -16,35 +17,58 @@ class MyAppHandler(scgi_server.SCGIHandler):
         output.write(b"Hello %s, %d bytes" % (env["REMOTE_ADDR"].encode(), len(body)))
 
 def main():
-    scgi_server.SCGIServer(handler_class=MyAppHandler).serve()
+    SCGIServer(handler_class=MyAppHandler).serve()
 
 if __name__ == "__main__":
     main()
 "#;
 
-/// Kills a worker, rolls and stops the app `name`, which answers as `serves` expects in between.
+/// What it says behind any front end.
+fn guide_serves(front: &FrontEnd) {
+    let answer = front.post("/app/", b"12345");
+    let place = front.server();
+    assert_eq!(
+        (answer.status, answer.text().as_str()),
+        (200, "Hello 127.0.0.1, 5 bytes"),
+        "{place:?}"
+    );
+}
+
+/// Kills a worker, rolls, stops and starts the app `app`, which answers as `serves` expects in
+/// between, behind each front end.
 #[track_caller]
-fn lives(daemon: &Daemon, name: &str, serves: impl Fn()) {
+fn lives(daemon: &Daemon, serves: impl Fn(&FrontEnd)) {
+    let fronts = Server::ALL.map(|server| FrontEnd::start(server, daemon));
+    let serves = || fronts.iter().for_each(&serves);
+    let done = |order: &str| {
+        let said = daemon.scgictl(order);
+        assert_eq!(said.code, Some(0), "{order}: {said:?}");
+    };
+
     serves();
-    let first = daemon.pids(name);
+    let first = daemon.pids("app");
     process::signal(first[0], Signal::SIGKILL);
     eventually("another one serves", || {
-        let pids = daemon.pids(name);
+        let pids = daemon.pids("app");
         pids.len() == first.len() && !pids.contains(&first[0])
     });
     serves();
 
-    let second = daemon.pids(name);
-    let reload = daemon.scgictl(&format!("reload {name}"));
-    assert_eq!(reload.code, Some(0), "{reload:?}");
-    assert!(daemon.pids(name).iter().all(|pid| !second.contains(pid)));
+    let second = daemon.pids("app");
+    done("reload app");
+    assert!(daemon.pids("app").iter().all(|pid| !second.contains(pid)));
     serves();
 
-    let third = daemon.pids(name);
-    let stop = daemon.scgictl(&format!("stop {name}"));
-    assert_eq!(stop.code, Some(0), "{stop:?}");
+    let third = daemon.pids("app");
+    done("stop app");
     let gone = first.iter().chain(&second).chain(&third);
     assert!(gone.clone().all(|pid| !process::is_alive(*pid)));
+    let mark = format!("MARK={}", daemon.site().path("").display());
+    let mark = mark.trim_end_matches('/');
+    eventually("nothing is left behind", || process::with_environment(mark).is_empty());
+    assert_eq!(fronts[0].get("/app/").status, 502);
+    done("start app");
+    serves();
 }
 
 /// A site of one app, which runs `words` in the site's folder.
@@ -55,7 +79,9 @@ apps:
   app:
     run: [$python, {words}]
     directory: $dir
-    listen: 'unix:$dir/app.sock'
+    listen: [{{address: 'unix:$dir/app.sock', mode: '0666'}}, '127.0.0.1:$port_app']
+    mount: /app
+    env: {{MARK: $dir, TRAC_ENV: $dir/trac}}
     workers: 2
 {more}"
     ))
@@ -64,35 +90,43 @@ apps:
 #[test]
 fn the_example_of_the_classic_guide_runs_with_its_import_changed_and_nothing_else() {
     let site = app("guide.py", "");
-    site.write("guide.py", &GUIDE.replace("IMPORT", "from scgi_worker import scgi_server"));
+    let import = "from scgi_worker.scgi_server import SCGIHandler, SCGIServer";
+    site.write("guide.py", &GUIDE.replace("IMPORT", import));
     let daemon = site.serve();
 
-    lives(&daemon, "app", || {
-        let answer = daemon.app("app").post("/", "12345").unwrap();
-        assert_eq!((answer.status, answer.text().as_str()), (200, "Hello 127.0.0.1, 5 bytes"));
-    });
+    lives(&daemon, guide_serves);
 }
 
 #[test]
 fn the_same_example_on_the_classic_package_runs_as_a_program_that_takes_a_socket() {
-    let site = app("guide.py", "    ready: {after: 300ms}\n");
-    site.write("guide.py", &GUIDE.replace("IMPORT", "from scgi import scgi_server"));
+    // It takes one, and no more.
+    let text = "
+apps:
+  app:
+    run: [$python, guide.py]
+    directory: $dir
+    listen: '127.0.0.1:$port_app'
+    mount: /app
+    env: {MARK: $dir}
+    workers: 2
+    ready: {after: 300ms}
+";
+    let site = Site::new(text);
+    let import = "from scgi.scgi_server import SCGIHandler, SCGIServer";
+    site.write("guide.py", &GUIDE.replace("IMPORT", import));
     let daemon = site.serve();
 
-    lives(&daemon, "app", || {
-        let answer = daemon.app("app").post("/", "12345").unwrap();
-        assert_eq!((answer.status, answer.text().as_str()), (200, "Hello 127.0.0.1, 5 bytes"));
-    });
+    lives(&daemon, guide_serves);
 }
 
 /// The pages of Quixote's demo that show whether it works.
-fn quixote_serves(daemon: &Daemon) {
-    let client = daemon.app("app");
-    let front = client.get("/").unwrap();
-    assert!(front.status == 200 && front.text().contains("Quixote"), "{front:?}");
-    assert_eq!(client.get("/simple").unwrap().status, 200);
-    assert_eq!(client.get("/nowhere").unwrap().status, 404);
-    assert_eq!(client.get("/error").unwrap().status, 500);
+fn quixote_serves(front: &FrontEnd) {
+    let page = front.get("/app/");
+    let place = front.server();
+    assert!(page.status == 200 && page.text().contains("Quixote"), "{place:?} {page:?}");
+    for (target, status) in [("/app/simple", 200), ("/app/nowhere", 404), ("/app/error", 500)] {
+        assert_eq!(front.get(target).status, status, "{place:?} {target}");
+    }
 }
 
 #[test]
@@ -111,22 +145,29 @@ class Handler(QuixoteHandler):
     );
     let daemon = site.serve();
 
-    lives(&daemon, "app", || quixote_serves(&daemon));
+    lives(&daemon, quixote_serves);
 }
 
 #[test]
 fn the_quixote_demo_runs_by_its_own_runner() {
-    let daemon = app("-m, quixote.server.scgi_server", "    ready: {after: 300ms}\n").serve();
+    let text = "
+apps:
+  app:
+    run: [$python, -m, quixote.server.scgi_server]
+    listen: '127.0.0.1:$port_app'
+    mount: /app
+    env: {MARK: $dir}
+    workers: 2
+    ready: {after: 300ms}
+";
+    let daemon = Site::new(text).serve();
 
-    lives(&daemon, "app", || quixote_serves(&daemon));
+    lives(&daemon, quixote_serves);
 }
 
 #[test]
 fn trac_runs_as_a_wsgi_app() {
-    let site = app(
-        "-m, scgi_worker, 'trac.web.main:dispatch_request'",
-        "    env: {TRAC_ENV: $dir/trac}\n    concurrency: 4\n",
-    );
+    let site = app("-m, scgi_worker, 'trac.web.main:dispatch_request'", "    concurrency: 4\n");
     let made = std::process::Command::new(python())
         .args(["-m", "trac.admin.console"])
         .arg(site.path("trac"))
@@ -136,12 +177,13 @@ fn trac_runs_as_a_wsgi_app() {
     assert!(made.status.success(), "{made:?}");
     let daemon = site.serve();
 
-    lives(&daemon, "app", || {
-        let client = daemon.app("app");
-        let wiki = client.get("/wiki").unwrap();
-        assert!(wiki.status == 200 && wiki.text().contains("A Project"), "{wiki:?}");
-        assert_eq!(client.get("/chrome/common/css/trac.css").unwrap().status, 200);
-        assert_eq!(client.get("/nowhere").unwrap().status, 404);
+    lives(&daemon, |front| {
+        let wiki = front.get("/app/wiki");
+        let place = front.server();
+        assert!(wiki.status == 200 && wiki.text().contains("A Project"), "{place:?} {wiki:?}");
+        assert!(wiki.text().contains("href=\"/app/timeline\""), "{place:?}: its links lead back");
+        assert_eq!(front.get("/app/chrome/common/css/trac.css").status, 200, "{place:?}");
+        assert_eq!(front.get("/app/nowhere").status, 404, "{place:?}");
     });
 }
 
@@ -151,7 +193,8 @@ fn aioscgi_takes_its_socket_and_says_when_it_is_ready() {
     small_asgi_app(&site);
     let daemon = site.serve();
 
-    lives(&daemon, "app", || asgi_serves(&daemon));
+    lives(&daemon, asgi_serves);
+    finishes_what_it_took(&daemon);
 }
 
 #[test]
@@ -160,16 +203,38 @@ fn the_same_asgi_app_runs_on_the_python_face() {
     small_asgi_app(&site);
     let daemon = site.serve();
 
-    lives(&daemon, "app", || asgi_serves(&daemon));
+    lives(&daemon, asgi_serves);
+    finishes_what_it_took(&daemon);
+}
+
+/// A request that is under way when its worker is rolled is answered.
+fn finishes_what_it_took(daemon: &Daemon) {
+    let (before, client) = (daemon.pids("app"), daemon.app("app"));
+    let target = "/app/held".to_owned();
+    let held = client.begin(&Request { method: "GET", target, body: Vec::new() }).unwrap();
+    eventually("it has begun", || daemon.site().path("begun").exists());
+
+    daemon.order_at_once("POST", "/v1/apps/app/reload", "");
+    eventually("others serve", || daemon.pids("app").iter().any(|pid| !before.contains(pid)));
+    daemon.site().write("go", "");
+
+    let answer = held.finish().unwrap();
+    assert!(answer.text().ends_with("/held 0"), "{answer:?}");
 }
 
 fn small_asgi_app(site: &Site) {
     site.write(
         "small.py",
         "
+import asyncio, os
+
 async def app(scope, receive, send):
     if scope['type'] != 'http':
         raise NotImplementedError(scope['type'])
+    if scope['path'].endswith('/held'):
+        open('begun', 'w').close()
+        while not os.path.exists('go'):
+            await asyncio.sleep(0.01)
     size, more = 0, True
     while more:
         message = await receive()
@@ -182,7 +247,9 @@ async def app(scope, receive, send):
     );
 }
 
-fn asgi_serves(daemon: &Daemon) {
-    let answer = daemon.app("app").post("/a/b", vec![b'x'; 300_000]).unwrap();
-    assert_eq!((answer.status, answer.text().as_str()), (200, "/a/b 300000"));
+fn asgi_serves(front: &FrontEnd) {
+    let answer = front.post("/app/a/b", &vec![b'x'; 300_000]);
+    let place = front.server();
+    assert_eq!(answer.status, 200, "{place:?} {answer:?}");
+    assert!(answer.text().ends_with("/a/b 300000"), "{place:?} {}", answer.text());
 }

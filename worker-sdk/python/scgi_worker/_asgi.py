@@ -23,6 +23,9 @@ from ._serve import Place, run, say
 #: Bytes of a body in one message.
 PIECE_BYTES = 64 << 10
 
+#: How often it is looked whether a client has left whose app wants to know, in seconds.
+LOOK = 0.1
+
 #: How long work that outlives its request is waited for at the end, in seconds.
 PATIENCE = 20.0
 
@@ -71,6 +74,8 @@ class Exchange:
         #: What the thread is to do, and who waits for it; `None` when it is over.
         self.asked: "queue.SimpleQueue[Any]" = queue.SimpleQueue()
         self.is_received = False
+        #: The app waits for the end, be it that the client leaves.
+        self.is_listening = False
         self.has_begun = False
         self.is_answered = False
         self.is_over: Any = None
@@ -82,7 +87,7 @@ class Exchange:
         """
         task = asyncio.run_coroutine_threadsafe(self.answer(), self.loop)
         task.add_done_callback(lambda _: self.asked.put(None))
-        while (asked := self.asked.get()) is not None:
+        while (asked := self.next_deed()) is not None:
             deed, done = asked
             try:
                 result, error = deed(), None
@@ -94,6 +99,17 @@ class Exchange:
         # What went wrong with the app comes out here.
         task.result()
         raise RuntimeError("the app returned without an answer")
+
+    def next_deed(self) -> Any:
+        """What the app asks for next; looks after the client while the app waits for its end."""
+        while self.is_listening and not self.is_answered:
+            try:
+                return self.asked.get(timeout=LOOK)
+            except queue.Empty:
+                if self.request.client_gone:
+                    self.is_listening = False
+                    self.loop.call_soon_threadsafe(self.is_over.set)
+        return self.asked.get()
 
     async def answer(self) -> None:
         self.is_over = asyncio.Event()
@@ -115,6 +131,9 @@ class Exchange:
     async def receive(self) -> "dict[str, Any]":
         if self.is_received:
             # All there is to hear is that it is over.
+            if not self.is_listening and not self.is_over.is_set():
+                self.is_listening = True
+                self.asked.put((int, self.loop.create_future()))
             await self.is_over.wait()
             return {"type": "http.disconnect"}
         try:
@@ -148,9 +167,11 @@ class Exchange:
             raise RuntimeError(f"cannot send `{kind}` over SCGI")
 
     def write(self, body: Any, has_more: bool) -> None:
-        self.request.write(bytes(body))
         if has_more:
+            self.request.write(bytes(body))
             self.request.flush()
+        else:
+            self.request.write_last(bytes(body))
 
 
 def settle(done: Any, result: Any, error: Optional[BaseException]) -> None:

@@ -30,9 +30,13 @@ pub(crate) trait Ends {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
     /// Writes all of `bytes` into the response.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// The same with bytes that are in memory anyway: a slow client is not waited for.
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()>;
     fn flush(&mut self) -> io::Result<()>;
     fn begin(&mut self, head: ResponseHead) -> io::Result<()>;
     fn is_sent(&self) -> bool;
+    /// Whether the client has gone away. From then on nothing that goes wrong is news.
+    fn is_gone(&mut self) -> bool;
 }
 
 struct Lent<'a> {
@@ -87,6 +91,11 @@ impl Ends for Hands<'_, '_> {
         self.note(written)
     }
 
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let written = self.out.write_whole(bytes);
+        self.note(written)
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let flushed = self.out.flush();
         self.note(flushed)
@@ -99,6 +108,11 @@ impl Ends for Hands<'_, '_> {
     fn is_sent(&self) -> bool {
         self.out.is_sent()
     }
+
+    fn is_gone(&mut self) -> bool {
+        self.is_broken |= self.body.is_gone();
+        self.is_broken
+    }
 }
 
 /// The number of the next request of this thread.
@@ -110,6 +124,21 @@ pub(crate) fn next_number() -> Number {
 /// Lends `ends` for as long as `during` takes.
 pub(crate) fn lend<R>(number: Number, ends: &mut dyn Ends, during: impl FnOnce() -> R) -> R {
     LENT.set(Lent { number, ends }, during)
+}
+
+/// Whether the client of the request that this thread serves has gone away.
+///
+/// # Errors
+///
+/// `RuntimeError` if it serves none.
+#[pyfunction]
+pub(crate) fn client_gone() -> PyResult<bool> {
+    if !LENT.is_set() {
+        return Err(PyRuntimeError::new_err(
+            "this thread serves no request: ask in the call that was made for it",
+        ));
+    }
+    Ok(LENT.with(|lent| lent.ends.is_gone()))
 }
 
 /// Uses the ends of the request `number`, without the interpreter.

@@ -23,6 +23,8 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _native {
     #[pymodule_export]
+    use crate::lent::client_gone;
+    #[pymodule_export]
     use crate::request::PyRequest;
     #[pymodule_export]
     use crate::serve::{leave_with_parent, serve_calls, serve_wsgi};

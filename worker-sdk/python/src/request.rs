@@ -37,6 +37,11 @@ impl PyRequest {
         lent::with(py, self.number, |ends| ends.write(bytes))
     }
 
+    /// Writes the last part of it, without waiting for a client who is slow to take it.
+    fn write_last(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
+        lent::with(py, self.number, |ends| ends.write_whole(bytes))
+    }
+
     /// Sends what was written so far.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         lent::with(py, self.number, |ends| ends.flush())
@@ -61,6 +66,12 @@ impl PyRequest {
         let Some((head, taken)) = decoded else { return Ok(None) };
         lent::with(py, self.number, |ends| ends.begin(head))?;
         Ok(Some(taken))
+    }
+
+    /// Whether the client has gone away.
+    #[getter]
+    fn client_gone(&self, py: Python<'_>) -> PyResult<bool> {
+        lent::with(py, self.number, |ends| Ok(ends.is_gone()))
     }
 
     /// Whether a part of the response has been sent.

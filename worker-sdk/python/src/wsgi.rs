@@ -133,7 +133,7 @@ fn send_all<'py>(
     start.begin(py, Some(whole))?;
     for piece in &all {
         let bytes = piece.as_bytes();
-        lent::with(py, number, |ends| ends.write(bytes))?;
+        lent::with(py, number, |ends| ends.write_whole(bytes))?;
     }
     Ok(())
 }

@@ -120,6 +120,27 @@ class Asgi(unittest.TestCase):
         self.assertEqual(worker.ask("/fine").body, b"fine")
         worker.until_said("KeyError: 'what was missing'")
 
+    def test_an_app_that_waits_for_the_end_is_told_that_its_client_has_left(self) -> None:
+        worker = self.serve(
+            """
+    async def waits(scope, receive, send):
+        assert (await receive())["type"] == "http.request"
+        print("waits", flush=True)
+        print((await receive())["type"], flush=True)
+        raise RuntimeError("nobody cares")
+
+    async def fine(scope, receive, send):
+        await answer(send, b"fine")
+    """
+        )
+        with worker.connect() as connection:
+            connection.sendall(request("/waits"))
+            worker.until_said("waits")
+
+        worker.until_said("http.disconnect")
+        self.assertEqual(worker.ask("/fine").body, b"fine")
+        self.assertFalse([line for line in worker.said if "nobody cares" in line], worker.said)
+
     def test_threads_are_requests_at_once(self) -> None:
         worker = self.serve(
             """

@@ -140,6 +140,12 @@ class Handlers(unittest.TestCase):
         self.assertEqual(worker.ask("/pid").body, pid)
         worker.until_said("ValueError: asked for")
 
+    def test_a_server_of_nothing_said_is_that_of_the_classic_package(self) -> None:
+        server = scgi_server.SCGIServer()
+
+        seen = (server.handler_class, server.host, server.port, server.max_children)
+        self.assertEqual(seen, (scgi_server.SCGIHandler, "", 4000, 5))
+
     def test_a_handler_of_no_own_shows_the_variables(self) -> None:
         worker = self.serve("pass")
 

@@ -332,6 +332,35 @@ class Wsgi(unittest.TestCase):
         self.assertEqual(worker.ask("/body", b"12345").body, b"5")
         self.assertFalse([line for line in worker.said if "Traceback" in line], worker.said)
 
+    def test_an_app_can_ask_whether_its_client_has_left(self) -> None:
+        worker = self.serve(
+            """
+    import time, scgi_worker
+
+    def waits(environ, start_response):
+        print("gone at first:", scgi_worker.client_gone(), flush=True)
+        while not scgi_worker.client_gone(): time.sleep(0.01)
+        print("gone at last", flush=True)
+        raise RuntimeError("nobody cares")
+
+    def outside(environ, start_response):
+        seen = []
+        def ask():
+            try: scgi_worker.client_gone()
+            except RuntimeError as error: seen.append(str(error))
+        import threading
+        thread = threading.Thread(target=ask); thread.start(); thread.join()
+        return text(start_response, seen[0])
+    """
+        )
+        with worker.connect() as connection:
+            connection.sendall(request("/waits"))
+            worker.until_said("gone at first: False")
+
+        worker.until_said("gone at last")
+        self.assertIn(b"serves no request", worker.ask("/outside").body)
+        self.assertFalse([line for line in worker.said if "nobody cares" in line], worker.said)
+
     def test_what_is_kept_of_a_request_is_of_no_use_in_the_next(self) -> None:
         worker = self.serve(
             """

@@ -59,10 +59,30 @@ impl Wings<'_, '_> {
     /// Sends what is held back and `more`, behind the head if that has not gone yet.
     fn push(&mut self, more: &[u8]) -> io::Result<()> {
         let pushed = self.write_head().and_then(|()| self.outlet.send(more));
+        self.note(pushed)
+    }
+
+    fn note(&mut self, pushed: Result<(), Fault>) -> io::Result<()> {
         pushed.map_err(|fault| {
             self.fault = Some(fault);
             self.refusal()
         })
+    }
+
+    /// Counts what is written; whether it is to be sent now.
+    fn takes(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        if self.fault.is_some() {
+            return Err(self.refusal());
+        }
+        if self.head.is_none() {
+            return Err(io::Error::other("a body was written before a response head"));
+        }
+        self.measure.take(bytes.len());
+        if self.is_bodiless() {
+            return Ok(false);
+        }
+        self.measure.is_kept()?;
+        Ok(!self.outlet.holds(bytes))
     }
 
     fn write_head(&mut self) -> Result<(), Fault> {
@@ -125,22 +145,19 @@ impl Stage for Wings<'_, '_> {
     fn is_sent(&self) -> bool {
         self.is_sent
     }
+
+    fn write_whole(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.takes(bytes)? {
+            return Ok(());
+        }
+        let pushed = self.write_head().and_then(|()| self.outlet.send_whole(bytes));
+        self.note(pushed)
+    }
 }
 
 impl Write for Wings<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.fault.is_some() {
-            return Err(self.refusal());
-        }
-        if self.head.is_none() {
-            return Err(io::Error::other("a body was written before a response head"));
-        }
-        self.measure.take(bytes.len());
-        if self.is_bodiless() {
-            return Ok(bytes.len());
-        }
-        self.measure.is_kept()?;
-        if !self.outlet.holds(bytes) {
+        if self.takes(bytes)? {
             self.push(bytes)?;
         }
         Ok(bytes.len())

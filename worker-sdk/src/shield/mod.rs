@@ -1,13 +1,14 @@
 //! The shield: where clients are waited for, so that no thread is.
 //!
 //! ```text
-//! thread ──parks──▶ guard (one thread for all, one epoll set) ──whole──▶ ready ──▶ any thread
-//!                     └ replies sent, peers heard out ──▶ closed
+//! thread or task ──parks──▶ guard (one thread for all, one epoll set) ──whole──▶ ready ──▶ any of them
+//!                             └ replies sent, peers heard out ──▶ closed
 //! ```
 //!
 //! The guard is started with the first client that is slow; a worker who never meets one has none.
 //! Where it cannot be had (no more threads, too much memory), whoever parks a client waits for it.
-//! Serves nothing: a request that is whole is given back to the threads.
+//! Tasks, which must not wait for it, have it dropped then. Serves nothing: a request that is whole is
+//! given back.
 
 mod case;
 mod guard;
@@ -111,6 +112,23 @@ impl Shield {
 
     /// Takes over a connection. Returns at once, unless there is nobody to give it to.
     pub(crate) fn park(self: &Arc<Self>, wire: Socket, parked: Parked) {
+        if let Some(case) = self.give(wire, parked) {
+            Guard::see_off(self, case);
+        }
+    }
+
+    /// Takes over a connection for somebody who must not wait: without the means to look after it,
+    /// it is dropped and counted.
+    #[cfg(feature = "async")]
+    pub(crate) fn park_or_drop(self: &Arc<Self>, wire: Socket, parked: Parked) {
+        if let Some(case) = self.give(wire, parked) {
+            log::say("cannot wait for a slow client; dropped");
+            self.drop_at_once(case);
+        }
+    }
+
+    /// Gives a connection to the guard; back to whoever has it if there is none, or no memory.
+    fn give(self: &Arc<Self>, wire: Socket, parked: Parked) -> Option<Case<Socket>> {
         let case = Case::new(wire, parked, now_ns());
         let mut state = self.lock();
         state.coming += usize::from(case.is_coming());
@@ -119,10 +137,9 @@ impl Shield {
         if has_room && self.is_manned(&mut state) {
             state.inbox.push(case);
             ring(&self.knock);
-            return;
+            return None;
         }
-        drop(state);
-        Guard::see_off(self, case);
+        Some(case)
     }
 
     /// Whether a request is ready, as far as can be seen without a lock.
@@ -158,6 +175,23 @@ impl Shield {
         while state.guard == Post::Closing {
             state = self.wait(state, pulse);
         }
+    }
+
+    /// Whether somebody is parked who may have to be served yet.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_coming(&self) -> bool {
+        self.lock().coming > 0
+    }
+
+    /// Asks the guard to leave when nobody is parked; whether it has left.
+    #[cfg(feature = "async")]
+    pub(crate) fn has_closed(&self) -> bool {
+        let mut state = self.lock();
+        if state.guard == Post::Manned {
+            state.guard = Post::Closing;
+            ring(&self.knock);
+        }
+        state.guard == Post::Vacant
     }
 
     fn wait<'s>(&self, state: MutexGuard<'s, State>, pulse: &Pulse) -> MutexGuard<'s, State> {
@@ -244,7 +278,7 @@ impl Shield {
     }
 
     /// Whether there is memory for so many bytes more.
-    fn has_room(&self, bytes: usize) -> bool {
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
         let held = self.weight.load(Relaxed);
         held.saturating_add(bytes) <= self.terms.limits.parked_bytes
     }

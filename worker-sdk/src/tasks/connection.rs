@@ -1,16 +1,18 @@
-//! One connection from its first byte to its last: a request in, a response out.
+//! One connection in the hands of a task: a request in, a response out.
 //!
 //! ```text
-//! receive the head ─▶ tower service ─▶ reply ─▶ close
-//!    │ nothing at all: closed in silence       │ body left unread: heard out, within bounds
+//! receive ─▶ tower service ─▶ reply ─▶ close
+//!    │ nothing at all: closed in silence       │ unread or untaken bytes: parked
 //!    │ not SCGI: told so, counted              │ service failed or panicked: 500, or cut
-//!    └ half and silence: closed, counted       └ client gone: service dropped, counted
+//!    │ half and nothing more: parked           └ client gone: service dropped, counted
+//!    └ whole again: taken up here
 //! ```
 //!
-//! Whatever happens here, the worker lives. Accepts nothing and knows of no other connection.
+//! A task has room for its request only while there is something to do for it: whoever is slower than
+//! a blink is *parked* with the shield, which is that of the threads. Whatever happens here, the worker
+//! lives. Accepts nothing and knows of no other connection.
 
 use std::future::poll_fn;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -23,45 +25,46 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::page::{Phase, now_ns};
-use scgi_protocol::scgi::{self, HeadError};
+use scgi_protocol::scgi::{self, Head};
 use tokio::time::timeout;
 
 use super::incoming::{self, Incoming};
+use super::receive::{NotWhole, receive_head, receive_tail};
 use super::reply::{Fault, Outlet, Whole, may_block};
-use super::request::{Variables, request};
+use super::request::request;
 use super::wire::Wire;
 use super::{Floor, HttpService};
 use crate::account::{self, described, panic_text, refusal};
 use crate::clues::Clues;
+use crate::connection::Parked;
+use crate::intake::Intake;
+use crate::leaving::{Leaving, Progress};
 use crate::log;
 use crate::reply::plain_text;
+use crate::shield::Ready;
 use crate::tally::Record;
+use crate::unsent::Unsent;
+use crate::wire::{Socket, Wire as _};
 
-/// Where a head is received: room for the usual head and a small body in one go.
-const INPUT_BYTES: usize = 16 << 10;
+/// Bytes of a body that nobody wants, heard at once.
+const WASTE_BYTES: usize = 16 << 10;
 
-/// How long a peer that did not speak SCGI gets to take the answer in.
-const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
-
-/// The most that is read from such a peer before he is left, in bytes.
-const REFUSAL_BYTES: u64 = 64 << 10;
-
-/// How receiving a head went, if not well.
-enum NoHead {
-    /// The peer closed without a word, as some front ends do after refusing a request.
-    Nothing,
-    /// The head did not come in time, or not to its end.
-    Incomplete,
-    Refused(HeadError),
+/// A connection to be served.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It was accepted just now.
+    Fresh(OwnedFd),
+    /// It was parked, and its request is whole.
+    Whole(Ready),
 }
 
-/// A request that came.
-struct Understood {
-    request: http::Request<Incoming>,
-    /// Bytes of its head.
+/// A request to be served.
+struct Arrived<'r> {
+    head: &'r Head<'r>,
+    /// What has come of the body, or more.
+    body: Bytes,
+    /// Bytes of the head.
     taken: usize,
-    /// It waited longer than anybody should.
-    is_late: bool,
 }
 
 /// How a request ended.
@@ -75,15 +78,29 @@ enum Ending {
     Gone,
 }
 
-/// Serves the connection `fd` with `service`, and keeps account of it at `slot`.
-pub(super) async fn serve(floor: &Floor, service: impl HttpService, fd: OwnedFd, slot: usize) {
-    let wire = Arc::new(Wire::new(fd));
+/// Serves a connection with `service`, and keeps account of it at `slot`.
+pub(super) async fn serve(floor: &Floor, service: impl HttpService, from: Arrival, slot: usize) {
+    let (socket, mut intake, slow) = match from {
+        Arrival::Fresh(fd) => (Socket::new(fd), Intake::default(), None),
+        Arrival::Whole(Ready { wire, intake, slow, .. }) => (wire, intake, Some(slow)),
+    };
+    let wire = Arc::new(Wire::new(socket));
     let record = floor.terms.tally.record(slot);
-    let exchange = Exchange { floor, wire: &wire, record, since_ns: now_ns() };
-    let mut input = Vec::with_capacity(INPUT_BYTES);
-    match exchange.receive_head(&mut input).await {
-        Ok(()) => exchange.run(service, &input).await,
-        Err(no_head) => exchange.turn_away(no_head).await,
+    let exchange = Exchange { floor, wire: &wire, record, since_ns: now_ns(), slow };
+    let parked = match exchange.take_up(service, &mut intake).await {
+        Ok(leaving) => leaving.map(Parked::Leaving),
+        Err(not_whole) => exchange.turn_away(not_whole, intake),
+    };
+    floor.pulse.beat(now_ns());
+    let Some(parked) = parked else { return };
+    match wire.into_socket() {
+        Ok(socket) => floor.shield.park_or_drop(socket, parked),
+        Err(error) => {
+            log::say(&format!("cannot wait for a slow client: {error}; dropped"));
+            if let Parked::Leaving(mut leaving) = parked {
+                let _ = leaving.give_up(&floor.terms.tally);
+            }
+        }
     }
 }
 
@@ -93,127 +110,170 @@ struct Exchange<'c> {
     wire: &'c Arc<Wire>,
     record: Record<'c>,
     since_ns: u64,
+    /// How long its client took to send it, if it was parked for that.
+    slow: Option<Duration>,
 }
 
 impl Exchange<'_> {
-    /// Receives until the head is there, and what came with it.
-    async fn receive_head(&self, input: &mut Vec<u8>) -> Result<(), NoHead> {
-        let (limits, codec) = (&self.floor.terms.limits, &self.floor.terms.codec);
-        let mut patience = limits.head_timeout;
-        loop {
-            match self.wire.append(input, patience).await {
-                Ok(0) if input.is_empty() => return Err(NoHead::Nothing),
-                Ok(0) => return Err(NoHead::Incomplete),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    return Err(NoHead::Incomplete);
-                }
-                Err(_) => return Err(NoHead::Nothing),
-                Ok(_) => {}
+    /// Serves the request, if it is whole; what is left to do is left to others.
+    async fn take_up(
+        &self,
+        service: impl HttpService,
+        intake: &mut Intake,
+    ) -> Result<Option<Leaving>, NotWhole> {
+        if self.slow.is_none() {
+            receive_head(self.wire, intake, &self.floor.terms.codec, self.since_ns).await?;
+        }
+        let terms = &self.floor.terms;
+        let (input, tail) = intake.parts();
+        let decoded = scgi::decode(input, &terms.codec).map_err(NotWhole::Refused)?;
+        let (head, taken) = decoded.ok_or(NotWhole::Incomplete)?;
+        if self.slow.is_none() {
+            tail.expect(head.content_length(), &input[taken..], &terms.limits);
+            let received = receive_tail(self.wire, tail, self.since_ns).await;
+            if let Err(NotWhole::Gone) = received {
+                self.give_up(&head, (taken + tail.received()) as u64);
+                return Ok(None);
             }
-            let filled = input.len();
-            let needed = scgi::needed(input, codec).map_err(NoHead::Refused)?;
-            if needed.is_some_and(|needed| needed <= filled) {
-                return Ok(());
+            if received.is_err() {
+                intake.has_seen_head();
+                return received.map(|()| None);
             }
-            if filled == input.capacity() {
-                // By what has come, not by what is announced: announcing costs a peer nothing.
-                input.reserve_exact(filled);
+        }
+        let body = match tail.take() {
+            Some(bytes) => bytes.into(),
+            None => Bytes::copy_from_slice(&input[taken..]),
+        };
+        Ok(self.run(service, Arrived { head: &head, body, taken }).await)
+    }
+
+    /// Ends a connection that brought no request, or none yet.
+    #[cold]
+    fn turn_away(&self, not_whole: NotWhole, intake: Intake) -> Option<Parked> {
+        match not_whole {
+            NotWhole::Nothing | NotWhole::Gone => None,
+            NotWhole::Waits => Some(Parked::Coming { intake, since_ns: self.since_ns }),
+            NotWhole::Incomplete => {
+                self.record.refused(Refusal::Incomplete);
+                None
             }
-            let spent = Duration::from_nanos(now_ns().saturating_sub(self.since_ns));
-            patience = limits.head_timeout.checked_sub(spent).ok_or(NoHead::Incomplete)?;
+            NotWhole::Refused(error) => {
+                self.record.refused(refusal(&error));
+                let leaving = Leaving::refusal(&error.answer(), &self.floor.terms.limits);
+                self.leave(leaving).map(Parked::Leaving)
+            }
         }
     }
 
-    /// Ends a connection that brought no request.
+    /// Counts a request whose client has left before it could be served.
     #[cold]
-    async fn turn_away(&self, no_head: NoHead) {
-        let error = match no_head {
-            NoHead::Nothing => return,
-            NoHead::Incomplete => return self.record.refused(Refusal::Incomplete),
-            NoHead::Refused(error) => error,
-        };
-        self.record.refused(refusal(&error));
-        if self.wire.send([&error.answer(), &[]], REFUSAL_PATIENCE).await.is_ok() {
-            self.linger().await;
-        }
+    fn give_up(&self, head: &Head<'_>, bytes_in: u64) {
+        account::begin(self.record, head, &Clues::of(head), (self.since_ns, None));
+        let ended_ns = now_ns();
+        let took_ns = ended_ns.saturating_sub(self.since_ns);
+        self.record.end(&End { aborted: true, bytes_in, took_ns, ..End::default() }, ended_ns);
     }
 
-    /// Hears out a peer that says more than it announced, lest the kernel throw the answer away.
-    #[cold]
-    async fn linger(&self) {
-        self.wire.finish();
-        self.wire.unread.store(u64::MAX, Relaxed);
-        self.discard(REFUSAL_BYTES, REFUSAL_PATIENCE).await;
+    /// Does of it what can be done without waiting; what is left then.
+    fn leave(&self, mut leaving: Leaving) -> Option<Leaving> {
+        let progress = leaving.go_on(self.wire.socket(), &self.floor.terms.tally);
+        (progress != Progress::Over).then_some(leaving)
     }
 
-    async fn run(&self, service: impl HttpService, input: &[u8]) {
-        let Understood { request, taken, is_late } = match self.understand(input) {
-            Ok(understood) => understood,
-            Err(no_head) => return self.turn_away(no_head).await,
-        };
+    async fn run(&self, service: impl HttpService, arrived: Arrived<'_>) -> Option<Leaving> {
+        let Arrived { head, body, taken } = arrived;
+        let limits = &self.floor.terms.limits;
+        let (request, is_late) = self.understand(head, &body);
         let length = request.body().remaining();
         let head_only = request.method() == http::Method::HEAD;
-        let head = request.extensions().get::<Variables>().cloned();
-        let mut outlet = Outlet::new(self.wire, self.floor.terms.limits.write_timeout);
+        let mut outlet = Outlet::new(self.wire, limits);
 
-        let what = || head.as_ref().map(|head| described(&head.0)).unwrap_or_default();
-        let ending = if is_late {
+        let ending = if self.slow.is_some() && self.wire.socket().is_gone() {
+            Ending::Gone
+        } else if is_late {
             self.record.expired();
             self.say(503, &mut outlet, head_only).await
         } else {
             match self.answer(service, request, &mut outlet, head_only).await {
                 Ok(_) if self.wire.gone.load(Relaxed) => Ending::Gone,
                 Ok(ending) => ending,
-                Err(reason) => {
-                    self.fail(&format!("{reason} ({})", what()), &mut outlet, head_only).await
-                }
+                Err(reason) => self.fail(&reason, head, (&mut outlet, head_only)).await,
             }
         };
         if let Some(bytes) = outlet.large_head {
             self.record.large_head();
-            log::large_head(bytes, &what());
+            log::large_head(bytes, &described(head));
         }
 
+        let rest = self.rest();
+        let ending = self.settle(ending, &mut outlet, rest.is_some()).await;
         self.wire.closed.store(true, Relaxed);
-        let (unread, ended_ns) = (self.wire.unread.load(Relaxed), now_ns());
+        let ended_ns = now_ns();
         let end = End {
-            status: outlet.sent.status,
+            status: outlet.status(),
             aborted: ending == Ending::Gone,
-            bytes_in: taken as u64 + length.saturating_sub(unread),
-            bytes_out: outlet.sent.bytes,
+            bytes_in: taken as u64 + length.saturating_sub(self.wire.unread.load(Relaxed)),
+            bytes_out: outlet.sent_bytes(),
             took_ns: ended_ns.saturating_sub(self.since_ns),
         };
-        match (ending, unread) {
-            (Ending::Answered, 0) if self.wire.surplus.load(Relaxed) => self.linger().await,
-            (Ending::Answered, 1..) => {
-                let limits = &self.floor.terms.limits;
-                self.wire.finish();
-                self.discard(limits.discard_bytes, limits.discard_timeout).await;
-            }
-            (Ending::Answered, 0) | (Ending::Cut | Ending::Gone, _) => {}
-        }
-        self.record.end(&end, ended_ns);
-        self.floor.pulse.beat(ended_ns);
+        let (unsent, rest) = match ending {
+            Ending::Answered => (outlet.into_unsent(), rest),
+            Ending::Cut | Ending::Gone => (Unsent::default(), None),
+        };
+        self.part(unsent, end, rest, ended_ns)
     }
 
-    /// The request that came, begun on the page.
-    fn understand(&self, input: &[u8]) -> Result<Understood, NoHead> {
-        let decoded = scgi::decode(input, &self.floor.terms.codec).map_err(NoHead::Refused)?;
-        let (head, taken) = decoded.ok_or(NoHead::Incomplete)?;
-        let clues = Clues::of(&head);
-        let waited = account::begin(self.record, &head, &clues, (self.since_ns, None));
+    /// Bytes of the request that closing would leave unread, as far as is known.
+    fn rest(&self) -> Option<u64> {
+        match self.wire.unread.load(Relaxed) {
+            // Nobody knows how much comes that should not.
+            _ if self.wire.surplus.load(Relaxed) => Some(u64::MAX),
+            0 => None,
+            unread => Some(unread),
+        }
+    }
+
+    /// Waits a moment for a client who is about to take the end of its reply; longer only where there
+    /// is no memory to have it waited for.
+    async fn settle(&self, ending: Ending, outlet: &mut Outlet<'_>, is_sending: bool) -> Ending {
+        let has_room = self.floor.shield.has_room(outlet.kept_bytes());
+        // Who is still sending may not be reading yet.
+        if ending != Ending::Answered || (is_sending && has_room) {
+            return ending;
+        }
+        match outlet.settle(!has_room).await {
+            Ok(()) => Ending::Answered,
+            Err(_) => Ending::Gone,
+        }
+    }
+
+    /// Takes leave of the request; what is left to do is left to others.
+    fn part(&self, unsent: Unsent, end: End, rest: Option<u64>, now_ns: u64) -> Option<Leaving> {
+        if unsent.is_empty() {
+            self.record.end(&end, now_ns);
+            rest?;
+            self.wire.socket().finish();
+        } else {
+            self.record.hand_over(now_ns);
+        }
+        let end = Some(end).filter(|_| !unsent.is_empty());
+        self.leave(Leaving::reply(unsent, end, rest, &self.floor.terms.limits))
+    }
+
+    /// The request that a head means, begun on the page; whether it waited longer than any should.
+    fn understand(&self, head: &Head<'_>, arrived: &Bytes) -> (http::Request<Incoming>, bool) {
+        let limits = &self.floor.terms.limits;
+        let clues = Clues::of(head);
+        let waited = account::begin(self.record, head, &clues, (self.since_ns, self.slow));
         self.record.phase(Phase::Handling);
-        let most = self.floor.terms.limits.queue_timeout;
-        let is_late = waited.zip(most).is_some_and(|(waited, most)| waited > most);
+        let is_late = waited.zip(limits.queue_timeout).is_some_and(|(waited, most)| waited > most);
         let mut coming = scgi::Body::new(head.content_length());
-        let arrived = &input[taken..];
-        let early = Bytes::copy_from_slice(coming.take(arrived));
-        self.wire.surplus.store(early.len() < arrived.len(), Relaxed);
+        let wanted = coming.take(arrived).len();
+        self.wire.surplus.store(wanted < arrived.len(), Relaxed);
         self.wire.unread.store(coming.remaining(), Relaxed);
-        let body =
-            Incoming::new(Arc::clone(self.wire), early, self.floor.terms.limits.body_timeout);
-        let request = request(&head, &clues, self.floor.mount.as_deref(), body);
-        Ok(Understood { request, taken, is_late })
+        let early = arrived.slice(..wanted);
+        let body = Incoming::new(Arc::clone(self.wire), early, limits.body_timeout);
+        (request(head, &clues, self.floor.mount.as_deref(), body), is_late)
     }
 
     /// Runs the service and sends what it answers, unless the client leaves meanwhile.
@@ -267,17 +327,22 @@ impl Exchange<'_> {
 
     /// Answers for a service that did not.
     #[cold]
-    async fn fail(&self, why: &str, outlet: &mut Outlet<'_>, head_only: bool) -> Ending {
+    async fn fail(
+        &self,
+        why: &str,
+        head: &Head<'_>,
+        (outlet, head_only): (&mut Outlet<'_>, bool),
+    ) -> Ending {
         let status = match (self.wire.gone.load(Relaxed), self.wire.silent.load(Relaxed)) {
             (true, _) => return Ending::Gone,
             (false, true) => 408,
             (false, false) => {
-                log::say(why);
+                log::say(&format!("{why} ({})", described(head)));
                 500
             }
         };
-        if outlet.sent.bytes > 0 {
-            self.wire.spoil();
+        if outlet.has_begun() {
+            self.wire.socket().spoil();
             return Ending::Cut;
         }
         self.say(status, outlet, head_only).await
@@ -301,7 +366,7 @@ impl Exchange<'_> {
 
     /// Reads on without use for it, until the end, `most` bytes or `longest`.
     async fn discard(&self, most: u64, longest: Duration) {
-        let (wire, mut frame) = (self.wire, Vec::with_capacity(INPUT_BYTES));
+        let (wire, mut frame) = (self.wire, Vec::with_capacity(WASTE_BYTES));
         let before = wire.unread.load(Relaxed);
         let read = async {
             while wire.unread.load(Relaxed) > 0 && before - wire.unread.load(Relaxed) < most {

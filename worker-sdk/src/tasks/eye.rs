@@ -38,16 +38,6 @@ impl Eye {
         self.0.readable().await
     }
 
-    /// What `read` reads, if the descriptor may be readable; `WouldBlock` makes the next
-    /// [`readable`](Self::readable) wait.
-    ///
-    /// # Errors
-    ///
-    /// As `read`, and `WouldBlock`.
-    pub(super) fn try_read<T>(&self, read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.0.try_io(Interest::READABLE, read)
-    }
-
     /// What `read` reads as soon as it does not say `WouldBlock`.
     pub(super) fn poll_read<T>(
         &self,

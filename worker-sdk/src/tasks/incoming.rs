@@ -43,6 +43,12 @@ impl Incoming {
         self.early.len() as u64 + self.wire.unread.load(Relaxed)
     }
 
+    /// Bytes that have come already.
+    #[cfg(test)]
+    pub(super) fn at_hand(&self) -> usize {
+        self.early.len()
+    }
+
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let unread = self.wire.unread.load(Relaxed);
         let room = usize::try_from(unread.min(FRAME_BYTES)).expect("a frame fits into memory");

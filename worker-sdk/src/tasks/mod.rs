@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! listeners ─▶ accept ─▶ connection ─▶ http::Request ─▶ tower service ─▶ http::Response ─▶ reply
+//!                 ▲          └ slow clients ─▶ shield (that of the threads)
+//!                 └──────── their requests ──────┘
 //! ```
 //!
 //! The daemon sees no difference to a worker with threads: the same page, notices and drain. One
@@ -11,6 +13,7 @@ mod accept;
 mod connection;
 mod eye;
 mod incoming;
+mod receive;
 mod reply;
 mod request;
 #[cfg(test)]
@@ -21,6 +24,7 @@ use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroU16;
 use std::os::fd::AsFd;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,9 +33,10 @@ use scgi_protocol::address::Address;
 use scgi_protocol::page::now_ns;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use connection::Arrival;
 use eye::Eye;
 pub use incoming::Incoming;
 use reply::BoxError;
@@ -45,9 +50,13 @@ use crate::listener::Listener;
 use crate::log;
 use crate::pulse::Pulse;
 use crate::service::Terms;
+use crate::shield::Shield;
 
 /// Requests at once if nobody says how many.
 const CONCURRENCY: u16 = 64;
+
+/// How often a worker that leaves looks whether its slow clients have what they came for.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Serves a tower service of [`http::Request`]s, an axum `Router` for one, as a worker.
 ///
@@ -151,7 +160,8 @@ impl<T> Server<T> {
         };
         let (page_fd, made) = (found.page_fd.take(), found.made.take());
         let listeners = std::mem::take(&mut found.listeners);
-        let floor = Arc::new(Floor::of(found, limits, concurrency));
+        let floor = Floor::of(found, limits, concurrency).map_err(ServeError::Start)?;
+        let floor = Arc::new(floor);
         let served = runtime.block_on(floor.run(service, listeners, &drain));
         drop(page_fd);
         if let Some(path) = made {
@@ -196,7 +206,9 @@ where
 /// What all requests of a worker share.
 #[derive(Debug)]
 struct Floor {
-    terms: Terms,
+    terms: Arc<Terms>,
+    /// Where slow clients are waited for.
+    shield: Arc<Shield>,
     mount: Option<String>,
     pulse: Pulse,
     concurrency: NonZeroU16,
@@ -220,19 +232,21 @@ impl Drop for Place {
 }
 
 impl Floor {
-    fn of(found: Found, mut limits: Limits, said: Option<NonZeroU16>) -> Self {
-        limits.queue_timeout = limits.queue_timeout.or(found.queue_timeout);
+    fn of(found: Found, limits: Limits, said: Option<NonZeroU16>) -> io::Result<Self> {
+        let limits = limits.under(&found);
         let configured = found.concurrency.and_then(NonZeroU16::new).filter(|most| most.get() > 1);
         let usual = NonZeroU16::new(CONCURRENCY).expect("it is more than none");
         let concurrency = said.or(configured).unwrap_or(usual);
-        Self {
-            terms: Terms::new(limits, found.page),
+        let terms = Arc::new(Terms::new(limits, found.page));
+        Ok(Self {
+            shield: Arc::new(Shield::new(Arc::clone(&terms))?),
+            terms,
             mount: found.mount,
             pulse: Pulse::new(found.voice, found.watchdog),
             concurrency,
             room: Arc::new(Semaphore::new(concurrency.get().into())),
             free: Mutex::new((0..concurrency.get().into()).rev().collect()),
-        }
+        })
     }
 
     /// Waits until there is room for another request.
@@ -244,7 +258,7 @@ impl Floor {
         Place { floor: Arc::clone(self), slot, _permit: permit }
     }
 
-    /// Serves until told to leave, and what is in flight then to its end.
+    /// Serves until told to leave, and what is in flight then to its end, parked clients included.
     async fn run(
         self: &Arc<Self>,
         service: impl HttpService,
@@ -253,11 +267,8 @@ impl Floor {
     ) -> io::Result<()> {
         let (tell, asked) = watch::channel(false);
         let wake = Eye::on(drain.as_fd())?;
-        let mut doors = JoinSet::new();
-        for listener in listeners {
-            let service = service.clone();
-            doors.spawn(accept::accept(Arc::clone(self), service, listener, asked.clone()));
-        }
+        let accept = accept::accept(Arc::clone(self), service.clone(), listeners, asked);
+        let mut accept = tokio::spawn(accept);
         let threads = self.concurrency.get();
         self.terms.tally.accepting(threads, now_ns());
         self.pulse.ready();
@@ -272,22 +283,57 @@ impl Floor {
         };
         tokio::select! {
             () = until_asked => {}
-            // One ends before it is told to only if the runtime cannot wait for its listener.
-            Some(ended) = doors.join_next() => ended.map_err(io::Error::other)??,
+            // It ends before it is told to only if the runtime cannot wait for a listener.
+            ended = &mut accept => return ended.map_err(io::Error::other)?,
         }
         self.terms.tally.draining(threads);
         self.pulse.stopping();
         let _ = tell.send(true);
-        while let Some(ended) = doors.join_next().await {
-            ended.map_err(io::Error::other)??;
-        }
-        let _all = self.room.acquire_many(threads.into()).await;
+        accept.await.map_err(io::Error::other)??;
+        self.let_go(service).await;
         Ok(())
+    }
+
+    /// Serves those that are parked and may have to be served yet, and waits until everybody is gone.
+    async fn let_go(self: &Arc<Self>, service: impl HttpService) {
+        loop {
+            while self.shield.is_coming() {
+                match self.shield.take().map(Arrival::Whole) {
+                    Some(arrival) => {
+                        let place = self.place().await;
+                        accept::begin(Arc::clone(self), service.clone(), arrival, place).await;
+                    }
+                    None => self.look_again().await,
+                }
+            }
+            // Of those who are served, some may turn out to be slow.
+            self.until_idle().await;
+            if !self.shield.is_coming() {
+                break;
+            }
+        }
+        while !self.shield.has_closed() {
+            self.look_again().await;
+        }
+    }
+
+    /// Waits until no request is being served.
+    async fn until_idle(&self) {
+        let mut all = pin!(self.room.acquire_many(self.concurrency.get().into()));
+        let interval = self.pulse.interval().unwrap_or(Duration::MAX);
+        while timeout(interval, all.as_mut()).await.is_err() {
+            self.pulse.beat(now_ns());
+        }
+    }
+
+    async fn look_again(&self) {
+        sleep(LOOK).await;
+        self.pulse.beat(now_ns());
     }
 
     /// Says that the worker lives, once, and waits until it is time to say it again.
     async fn beat(&self, interval: Duration, wake: &Eye) {
         self.pulse.beat(now_ns());
-        let _ = tokio::time::timeout(interval, wake.readable()).await;
+        let _ = timeout(interval, wake.readable()).await;
     }
 }

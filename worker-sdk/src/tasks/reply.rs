@@ -1,12 +1,16 @@
 //! Sends what a handler answers, as every front end takes it alike: head and beginning in one write,
 //! `Content-Length` wherever it can be known, never `Transfer-Encoding`.
 //!
+//! What the kernel has no room for is kept, of a stream as much as the limits say, and sent while
+//! the handler goes on. Whoever has the outlet sees to it that what is kept at the end is sent.
+//!
 //! Decides nothing about faults: it says what was wrong, and whether anything was sent.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
@@ -14,7 +18,12 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use http_body::{Body, Frame};
 use scgi_protocol::scgi::{NGINX_HEADER_BYTES, ResponseError, ResponseWriter};
 
+use tokio::time::{Sleep, sleep, timeout};
+
 use super::wire::Wire;
+use crate::limits::Limits;
+use crate::unsent::Unsent;
+use crate::wire::Wire as _;
 
 /// Any error a handler or its body may have.
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
@@ -22,14 +31,8 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 /// Pieces up to this size are held back while more are there to go with them.
 const HELD_BYTES: usize = 16 << 10;
 
-/// How far a reply got.
-#[derive(Debug, Default)]
-pub(super) struct Sent {
-    /// The status that went out; 0 if nothing did.
-    pub(super) status: u16,
-    /// Bytes, head and body.
-    pub(super) bytes: u64,
-}
+/// How long the end of a reply is waited for, before others do it.
+const SETTLE: Duration = Duration::from_millis(5);
 
 /// What went wrong with a reply.
 #[derive(Debug)]
@@ -44,15 +47,70 @@ pub(super) enum Fault {
 pub(super) struct Outlet<'w> {
     wire: &'w Wire,
     patience: Duration,
+    /// The most of a stream that is kept, in bytes.
+    most_kept: usize,
     held: Vec<u8>,
-    pub(super) sent: Sent,
+    unsent: Unsent,
+    /// Since when the peer has taken nothing, if it is to take something.
+    stalled: Option<Pin<Box<Sleep>>>,
+    /// The status that is meant.
+    status: u16,
+    sent_bytes: u64,
     /// Bytes of a head that nginx refuses unless told otherwise.
     pub(super) large_head: Option<usize>,
 }
 
 impl<'w> Outlet<'w> {
-    pub(super) fn new(wire: &'w Wire, patience: Duration) -> Self {
-        Self { wire, patience, held: Vec::new(), sent: Sent::default(), large_head: None }
+    pub(super) fn new(wire: &'w Wire, limits: &Limits) -> Self {
+        Self {
+            wire,
+            patience: limits.write_timeout,
+            most_kept: limits.output_buffer_bytes,
+            held: Vec::new(),
+            unsent: Unsent::default(),
+            stalled: None,
+            status: 0,
+            sent_bytes: 0,
+            large_head: None,
+        }
+    }
+
+    /// The status that the client gets; 0 if it gets nothing.
+    pub(super) fn status(&self) -> u16 {
+        if self.has_begun() { self.status } else { 0 }
+    }
+
+    /// Whether a part of the reply has been sent, or is kept.
+    pub(super) fn has_begun(&self) -> bool {
+        self.sent_bytes > 0 || !self.unsent.is_empty()
+    }
+
+    /// Bytes sent, head and body.
+    pub(super) fn sent_bytes(&self) -> u64 {
+        self.sent_bytes
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.unsent.bytes()
+    }
+
+    /// What is kept.
+    pub(super) fn into_unsent(self) -> Unsent {
+        self.unsent
+    }
+
+    /// Sends what is kept to a peer who is not slow; all of it if `wholly`, however slow he is.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Client`].
+    pub(super) async fn settle(&mut self, wholly: bool) -> Result<(), Fault> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let all = poll_fn(|cx| self.poll_drain(0, cx));
+        if wholly { all.await } else { timeout(SETTLE, all).await.unwrap_or(Ok(())) }
     }
 
     /// Sends `response`; without its body if `head_only`.
@@ -72,31 +130,27 @@ impl<'w> Outlet<'w> {
         let bytes = written.map_err(|error| Fault::Handler(error.to_string()))?;
         self.large_head = Some(bytes).filter(|bytes| *bytes > NGINX_HEADER_BYTES);
         let status = parts.status.as_u16();
+        self.status = status;
         if !head_only && !has_no_body(status) {
-            self.pass_on(body, status, length).await?;
+            self.pass_on(body, length).await?;
         }
-        self.flush(&[], status).await
+        self.pass(Bytes::new())
     }
 
     async fn pass_on(
         &mut self,
         body: impl Body<Error: Into<BoxError>>,
-        status: u16,
         length: Option<u64>,
     ) -> Result<(), Fault> {
         let mut body = pin!(body);
         let mut passed = 0;
         loop {
-            let ready = poll_fn(|cx| Poll::Ready(body.as_mut().poll_frame(cx))).await;
-            let frame = match ready {
-                Poll::Ready(frame) => frame,
-                Poll::Pending => {
-                    // What is there goes out while the rest is being made.
-                    self.flush(&[], status).await?;
-                    poll_fn(|cx| body.as_mut().poll_frame(cx)).await
-                }
-            };
-            let Some(piece) = frame.map(piece).transpose()? else { break };
+            let frame = poll_fn(|cx| match body.as_mut().poll_frame(cx) {
+                Poll::Ready(frame) => Poll::Ready(Ok(frame)),
+                // What is there goes out while the rest is being made.
+                Poll::Pending => self.poll_meanwhile(cx).map(Err),
+            });
+            let Some(piece) = frame.await?.map(piece).transpose()? else { break };
             passed += piece.len() as u64;
             if length.is_some_and(|length| passed > length) {
                 return Err(Fault::Handler("the body is longer than it was announced".to_owned()));
@@ -104,7 +158,11 @@ impl<'w> Outlet<'w> {
             if self.held.len() + piece.len() <= HELD_BYTES {
                 self.held.extend_from_slice(&piece);
             } else {
-                self.flush(&piece, status).await?;
+                self.pass(piece)?;
+            }
+            // What is in memory anyway is kept whole.
+            if self.unsent.bytes() > self.most_kept && !body.is_end_stream() {
+                poll_fn(|cx| self.poll_drain(self.most_kept, cx)).await?;
             }
         }
         match length {
@@ -115,16 +173,62 @@ impl<'w> Outlet<'w> {
         }
     }
 
-    /// Sends what is held back, and `more` behind it.
-    async fn flush(&mut self, more: &[u8], status: u16) -> Result<(), Fault> {
-        if self.held.is_empty() && more.is_empty() {
-            return Ok(());
+    /// Sends what is held back, and `more` behind it; keeps what there is no room for.
+    fn pass(&mut self, more: Bytes) -> Result<(), Fault> {
+        let (mut of_held, mut of_more) = (0, 0);
+        while self.unsent.is_empty() {
+            let left: [&[u8]; 2] = [&self.held[of_held..], &more[of_more..]];
+            let parts = match left.map(<[u8]>::is_empty) {
+                [true, true] => break,
+                [false, true] => &left[..1],
+                [true, false] => &left[1..],
+                [false, false] => &left[..],
+            };
+            let given = self.wire.socket().give(parts).map_err(|_| Fault::Client)?;
+            if given == 0 {
+                break;
+            }
+            self.sent_bytes += given as u64;
+            let first = given.min(left[0].len());
+            of_held += first;
+            of_more += given - first;
         }
-        let sent = self.wire.send([&self.held, more], self.patience).await;
-        self.sent.status = status;
-        self.sent.bytes += (self.held.len() + more.len()) as u64;
+        self.unsent.copy(&self.held[of_held..]);
         self.held.clear();
-        sent.map_err(|_| Fault::Client)
+        if of_more < more.len() {
+            self.unsent.keep(Cow::Owned(more.into()), of_more);
+        }
+        Ok(())
+    }
+
+    /// Goes on sending while more is being made; ready only if that fails.
+    fn poll_meanwhile(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+        let passed = if self.held.is_empty() { Ok(()) } else { self.pass(Bytes::new()) };
+        match passed.map(|()| self.poll_drain(0, cx)) {
+            Ok(Poll::Ready(Ok(())) | Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(Err(fault))) | Err(fault) => Poll::Ready(fault),
+        }
+    }
+
+    /// Sends what is kept, until it is `most` bytes.
+    fn poll_drain(&mut self, most: usize, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        while self.unsent.bytes() > most {
+            match self.wire.poll_give(&mut self.unsent, cx) {
+                Poll::Ready(Ok(given)) => {
+                    self.sent_bytes += given as u64;
+                    self.stalled = None;
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Client)),
+                Poll::Pending => {
+                    let patience = self.patience;
+                    let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(patience)));
+                    ready!(stalled.as_mut().poll(cx));
+                    return Poll::Ready(Err(Fault::Client));
+                }
+            }
+        }
+        self.stalled = None;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -182,7 +286,7 @@ impl Body for Whole {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _cx: &mut std::task::Context<'_>,
+        _cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let bytes = std::mem::take(&mut self.0);
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))

@@ -14,6 +14,8 @@ use scgi_protocol::page::{Page, Report};
 use scgi_protocol::scgi::RequestHead;
 use tower::service_fn;
 
+use super::reply::Whole;
+
 use super::*;
 
 /// Longer than anything takes that works.
@@ -21,7 +23,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 fn floor(mount: Option<&str>) -> Arc<Floor> {
     let limits = Limits { head_timeout: LONG, ..Limits::default() };
-    Arc::new(Floor::of(
+    let floor = Floor::of(
         Found {
             listeners: Vec::new(),
             page: Page::create().unwrap().0,
@@ -31,13 +33,15 @@ fn floor(mount: Option<&str>) -> Arc<Floor> {
             mount: mount.map(str::to_owned),
             concurrency: Some(1),
             queue_timeout: Some(Duration::from_secs(5)),
+            is_strict: false,
             on_trial: false,
             is_managed: true,
             made: None,
         },
         limits,
         None,
-    ))
+    );
+    Arc::new(floor.unwrap())
 }
 
 /// Serves one connection while `client` speaks at its other end; returns what the client has to say
@@ -53,7 +57,12 @@ fn served<R: Send>(
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let said = thread::scope(|scope| {
         let client = scope.spawn(move || client(theirs));
-        runtime.block_on(connection::serve(floor, service, ours.into(), 0));
+        runtime.block_on(async {
+            let place = floor.place().await;
+            let arrival = Arrival::Fresh(ours.into());
+            accept::begin(Arc::clone(floor), service.clone(), arrival, place).await;
+            floor.let_go(service).await;
+        });
         client.join().unwrap()
     });
     (said, floor.terms.tally.report())
@@ -291,4 +300,61 @@ fn who_waited_too_long_is_told_so_and_asks_nothing_of_the_service() {
     assert!(answer.starts_with("Status: 503 "), "{answer}");
     assert!(answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
     assert_eq!(report.expired, 1);
+}
+
+#[test]
+fn a_reply_that_is_not_taken_is_kept_aside_and_one_that_is_endless_ends_with_its_client() {
+    let room = |floor: &Arc<Floor>| floor.room.available_permits();
+    let big = service_fn(async |_: http::Request<Incoming>| {
+        Ok::<_, BoxError>(http::Response::new(Whole(vec![7; 8 << 20].into())))
+    });
+    let shared = floor(None);
+
+    let (heard, report) = served(&shared, big, |mut peer| {
+        peer.write_all(&head("GET", "/", 0).encode().unwrap()).unwrap();
+        // Whoever answers has room again while nobody has read a byte.
+        let until = std::time::Instant::now() + LONG;
+        while room(&shared) == 0 || shared.terms.tally.report().begun == 0 {
+            assert!(until.elapsed() == Duration::ZERO, "the task is held");
+            thread::yield_now();
+        }
+        let mut heard = Vec::new();
+        peer.read_to_end(&mut heard).unwrap();
+        heard.len()
+    });
+
+    assert!(heard > 8 << 20, "{heard}");
+    assert_eq!((report.begun, report.ended, report.aborted), (1, 1, 0));
+    assert_eq!(report.bytes_out, heard as u64);
+
+    let endless = service_fn(async |_: http::Request<Incoming>| {
+        let pieces = futures_util::stream::repeat_with(|| Ok::<_, io::Error>(vec![7; 64 << 10]));
+        Ok::<_, BoxError>(http::Response::new(axum::body::Body::from_stream(pieces)))
+    });
+    let ((), report) = served(&floor(None), endless, |mut peer| {
+        peer.write_all(&head("GET", "/", 0).encode().unwrap()).unwrap();
+        peer.read_exact(&mut vec![0; 4 << 20]).unwrap();
+    });
+    assert_eq!((report.begun, report.ended, report.aborted), (1, 1, 1));
+}
+
+#[test]
+fn a_body_that_is_short_enough_is_whole_before_the_service_is_asked() {
+    let seen = service_fn(async |request: http::Request<Incoming>| {
+        let (at_hand, body) = (request.body().at_hand(), request.body().remaining());
+        Ok::<_, BoxError>(http::Response::new(format!("{at_hand} of {body}")))
+    });
+
+    let slowly = |bytes: usize| {
+        let head = head("POST", "/", bytes).encode().unwrap();
+        served(&floor(None), seen, move |mut peer| {
+            peer.write_all(&head).unwrap();
+            peer.write_all(&vec![7; bytes - 1]).unwrap();
+            say(b"7")(peer)
+        })
+        .0
+    };
+
+    assert!(slowly(1 << 20).ends_with("1048576 of 1048576"));
+    assert!(slowly((1 << 20) + 1).ends_with(" of 1048577"));
 }

@@ -5,26 +5,23 @@
 //! system calls a request. Knows nothing of SCGI.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::OnceLock;
+use std::io;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
-use rustix::io::retry_on_intr;
-use rustix::net::sockopt::set_socket_linger;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
-use rustix::net::{recv, sendmsg, shutdown};
 use tokio::time::timeout;
 
 use super::eye::Eye;
+use crate::unsent::Unsent;
+use crate::wire::{Socket, Wire as _};
 
 /// A connected socket, shared by who replies and whoever reads the request's body.
 #[derive(Debug)]
 pub(super) struct Wire {
-    fd: OwnedFd,
+    socket: Socket,
     eye: OnceLock<Eye>,
     /// Bytes of the body that nobody has received yet.
     pub(super) unread: AtomicU64,
@@ -39,9 +36,9 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(fd: OwnedFd) -> Self {
+    pub(super) fn new(socket: Socket) -> Self {
         Self {
-            fd,
+            socket,
             eye: OnceLock::new(),
             unread: AtomicU64::new(0),
             surplus: AtomicBool::new(false),
@@ -51,13 +48,35 @@ impl Wire {
         }
     }
 
+    /// The connection, for what is done without waiting.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// The connection for somebody else to wait on. Whoever still holds a body gets no more of it.
+    ///
+    /// # Errors
+    ///
+    /// If somebody holds one, and the kernel has no descriptor left.
+    pub(super) fn into_socket(self: Arc<Self>) -> io::Result<Socket> {
+        match Arc::try_unwrap(self) {
+            Ok(own) => Ok(own.socket),
+            Err(shared) => shared.socket.duplicate(),
+        }
+    }
+
     /// Receives behind what `into` holds, into the memory it has to spare; 0 at the end.
     ///
     /// # Errors
     ///
     /// `TimedOut` after `patience`, or what the connection broke with.
     pub(super) async fn append(&self, into: &mut Vec<u8>, patience: Duration) -> io::Result<usize> {
-        within(patience, |cx| self.poll_append(into, cx)).await
+        // Who need not wait pays for no timer.
+        if let Poll::Ready(got) = poll_fn(|cx| Poll::Ready(self.poll_append(into, cx))).await {
+            return got;
+        }
+        let got = timeout(patience, poll_fn(|cx| self.poll_append(into, cx))).await;
+        got.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// As [`append`](Self::append), for ever.
@@ -66,72 +85,30 @@ impl Wire {
         into: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_read(cx, || {
-            let got = || recv(&self.fd, spare_capacity(into), RecvFlags::DONTWAIT);
-            Ok(retry_on_intr(got)?.0)
-        })
+        self.poll_read(cx, || self.socket.take(into)?.ok_or_else(would_block))
     }
 
-    /// Sends all of `parts`.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` if the peer takes nothing for `patience`, or what the connection broke with.
-    pub(super) async fn send(&self, parts: [&[u8]; 2], patience: Duration) -> io::Result<()> {
-        let mut done = 0;
-        let whole: usize = parts.iter().map(|part| part.len()).sum();
-        while done < whole {
-            let mut left = parts;
-            let mut skip = done;
-            for part in &mut left {
-                let gone = skip.min(part.len());
-                *part = &part[gone..];
-                skip -= gone;
-            }
-            done += within(patience, |cx| self.poll_send(left, cx)).await?;
-        }
-        Ok(())
-    }
-
-    fn poll_send(&self, parts: [&[u8]; 2], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let slices = parts.map(IoSlice::new);
-        let from = usize::from(parts[0].is_empty());
-        let send = || {
-            let mut control = SendAncillaryBuffer::default();
-            let sent = || sendmsg(&self.fd, &slices[from..], &mut control, flags);
-            Ok(retry_on_intr(sent)?)
+    /// Gives of `unsent` what there is room for, once there is some; how many bytes that were.
+    pub(super) fn poll_give(
+        &self,
+        unsent: &mut Unsent,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let give = || match unsent.give(&self.socket)? {
+            0 => Err(would_block()),
+            given => Ok(given),
         };
-        match without_waiting(self.eye.get().is_none(), send) {
-            Some(done) => Poll::Ready(done),
-            None => self.watch()?.poll_write(cx, send),
-        }
+        // Whoever has something unsent has tried.
+        self.watch()?.poll_write(cx, give)
     }
 
     /// Waits until the peer is gone: it closed its side, which no front end does before it has the
     /// reply. One that goes on sending is there.
     pub(super) async fn until_gone(&self) {
-        let look = |cx: &mut Context<'_>| {
-            self.poll_read(cx, || {
-                let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
-                Ok(retry_on_intr(|| recv(&self.fd, &mut [0], flags))?.0)
-            })
-        };
+        let look = |cx: &mut Context<'_>| self.poll_read(cx, || self.socket.peek());
         if !matches!(poll_fn(look).await, Ok(0) | Err(_)) {
             std::future::pending::<()>().await;
         }
-    }
-
-    /// Tells the peer that nothing more will be sent.
-    pub(super) fn finish(&self) {
-        // Fails only if the peer has gone, which ends the waiting for it all the same.
-        let _ = shutdown(&self.fd, Shutdown::Write);
-    }
-
-    /// Makes the coming close one that the peer takes for a failure, where the kernel can (TCP).
-    pub(super) fn spoil(&self) {
-        // Fails only if the connection is broken already.
-        let _ = set_socket_linger(&self.fd, Some(Duration::ZERO));
     }
 
     fn poll_read(
@@ -150,7 +127,7 @@ impl Wire {
         if let Some(eye) = self.eye.get() {
             return Ok(eye);
         }
-        let eye = Eye::on(self.fd.as_fd())?;
+        let eye = Eye::on(self.socket.as_fd())?;
         Ok(self.eye.get_or_init(|| eye))
     }
 }
@@ -160,19 +137,12 @@ fn without_waiting<T>(
     first: bool,
     mut attempt: impl FnMut() -> io::Result<T>,
 ) -> Option<io::Result<T>> {
-    let would_block = |done: &io::Result<T>| {
+    let blocks = |done: &io::Result<T>| {
         done.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     };
-    first.then(&mut attempt).filter(|done| !would_block(done))
+    first.then(&mut attempt).filter(|done| !blocks(done))
 }
 
-/// Waits for `poll`, at most `patience`. Who need not wait pays for no timer.
-async fn within<T>(
-    patience: Duration,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
-) -> io::Result<T> {
-    if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(poll(cx))).await {
-        return done;
-    }
-    timeout(patience, poll_fn(poll)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+fn would_block() -> io::Error {
+    io::ErrorKind::WouldBlock.into()
 }

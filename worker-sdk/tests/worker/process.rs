@@ -89,6 +89,7 @@ impl Worker {
             mount: None,
             concurrency: 1,
             queue_timeout: None,
+            strict: false,
             on_trial: false,
             page_fd: Some(5),
             page_offset: 0,

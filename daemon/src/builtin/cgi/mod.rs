@@ -85,7 +85,7 @@ fn tell(line: &str) {
 
 impl Bridge {
     fn answer(&self, request: &mut Request<'_, Self>) -> Result<Response, Failure> {
-        let script = self.usage.source.find(request.path())?;
+        let script = self.usage.source.find(&request.path_info())?;
         let mut command = self.command(&script, request);
         let program = self.nursery.start(&mut command).map_err(|source| {
             let program = script.program.clone();

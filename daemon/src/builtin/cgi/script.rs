@@ -11,7 +11,9 @@
 //! made it owns what it points at, as in Apache's SymLinksIfOwnerMatch, the rule for CGI directories.
 //! Nothing is run here.
 
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -36,19 +38,23 @@ pub(super) struct Script<'a> {
     /// What it is called with.
     pub(super) arguments: &'a [String],
     /// The part of the app's own path that leads to it: empty, or begins with `/`.
-    pub(super) name: String,
+    pub(super) name: Vec<u8>,
     /// The rest of the path: empty, or begins with `/`.
-    pub(super) rest: String,
+    pub(super) rest: Vec<u8>,
 }
 
 impl Source {
-    /// The program for `path`, the app's own part of the URL's path, decoded.
-    pub(super) fn find(&self, path: &str) -> Result<Script<'_>, Failure> {
+    /// The program for `path`, the app's own part of the URL's path, decoded: whatever bytes, of which
+    /// files are called as well. None has a NUL in it.
+    pub(super) fn find(&self, path: &[u8]) -> Result<Script<'_>, Failure> {
+        if path.contains(&0) {
+            return Err(Failure::Nowhere);
+        }
         match self {
             Self::Program { program, arguments } => Ok(Script {
                 program: program.clone(),
                 arguments,
-                name: String::new(),
+                name: Vec::new(),
                 rest: path.to_owned(),
             }),
             Self::Directory(directory) => inside(directory, path),
@@ -56,14 +62,16 @@ impl Source {
     }
 }
 
-fn inside<'a>(directory: &Path, path: &str) -> Result<Script<'a>, Failure> {
+fn inside<'a>(directory: &Path, path: &[u8]) -> Result<Script<'a>, Failure> {
     let mut place = directory.to_owned();
     let mut end = 0;
-    for segment in path.trim_start_matches('/').split('/') {
-        if segment.is_empty() || segment.starts_with('.') || segment.contains('\0') {
+    let slashes = path.iter().take_while(|byte| **byte == b'/').count();
+    let path = &path[slashes..];
+    for segment in path.split(|byte| *byte == b'/') {
+        if segment.is_empty() || segment.starts_with(b".") {
             return Err(Failure::Nowhere);
         }
-        place.push(segment);
+        place.push(OsStr::from_bytes(segment));
         end += 1 + segment.len();
         let found = may_be_followed(directory, &place)?;
         if found.is_dir() {
@@ -73,9 +81,8 @@ fn inside<'a>(directory: &Path, path: &str) -> Result<Script<'a>, Failure> {
             return Err(Failure::Forbidden { path: place });
         }
         // One slash stands before the first segment, however many were sent.
-        let whole = format!("/{}", path.trim_start_matches('/'));
-        let (name, rest) = whole.split_at(end);
-        let (name, rest) = (name.to_owned(), rest.to_owned());
+        let mut name = [b"/", path].concat();
+        let rest = name.split_off(end);
         return Ok(Script { program: place, arguments: &[], name, rest });
     }
     Err(Failure::Nowhere)
@@ -117,10 +124,11 @@ mod tests {
 
     fn found(folder: &Path, path: &str) -> Result<(String, String), u8> {
         let source = Source::Directory(folder.to_owned());
-        match source.find(path) {
+        match source.find(path.as_bytes()) {
             Ok(script) => {
                 assert!(script.program.starts_with(folder) && script.program.is_file());
-                Ok((script.name, script.rest))
+                let text = |bytes| String::from_utf8(bytes).unwrap();
+                Ok((text(script.name), text(script.rest)))
             }
             Err(Failure::Nowhere) => Err(4),
             Err(Failure::Forbidden { .. }) => Err(3),
@@ -141,6 +149,19 @@ mod tests {
         assert_eq!(found(folder.path(), "/say/a//b/../c"), pair("/say", "/a//b/../c"));
         assert_eq!(found(folder.path(), "/sub/deep.cgi/x"), pair("/sub/deep.cgi", "/x"));
         assert_eq!(found(folder.path(), "//say/x"), pair("/say", "/x"));
+    }
+
+    #[test]
+    fn names_and_paths_are_bytes_and_need_not_be_text() {
+        let folder = scripts();
+        let latin1 = OsStr::from_bytes(b"caf\xe9");
+        fs::copy(folder.path().join("say"), folder.path().join(latin1)).unwrap();
+        let source = Source::Directory(folder.path().to_owned());
+
+        let script = source.find(b"/caf\xe9/th\xe9").unwrap();
+
+        assert_eq!((&*script.name, &*script.rest), (&b"/caf\xe9"[..], &b"/th\xe9"[..]));
+        assert!(source.find(b"/caf\xc3\xa9").is_err());
     }
 
     #[test]

@@ -5,32 +5,41 @@ use std::os::unix::fs::PermissionsExt;
 
 use scgi_worker::testing::{TestApp, TestResponse};
 
+use super::super::offspring::shared;
 use super::*;
 
+/// What has to be there as long as an app runs its script.
+struct Ground {
+    _folder: tempfile::TempDir,
+    _shared: std::sync::RwLockReadGuard<'static, ()>,
+}
+
 /// An app that runs a shell script.
-fn running(text: &str) -> (tempfile::TempDir, TestApp<Bridge>) {
+fn running(text: &str) -> (Ground, TestApp<Bridge>) {
     bounded(text, Bounds { timeout: Duration::from_secs(20), output: Some(1 << 20) })
 }
 
-fn bounded(text: &str, bounds: Bounds) -> (tempfile::TempDir, TestApp<Bridge>) {
+fn bounded(text: &str, bounds: Bounds) -> (Ground, TestApp<Bridge>) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("script");
     fs::write(&program, format!("#!/bin/sh\n{text}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     let source = Source::Program { program, arguments: vec!["--first".to_owned()] };
     let usage = Usage { source, directory: None, bounds };
-    let bridge = Bridge { usage, nursery: Arc::default() };
-    (folder, App::with_state(bridge).fallback(serve).test())
+    let (shared, nursery) = shared::nursery();
+    let bridge = Bridge { usage, nursery };
+    let ground = Ground { _folder: folder, _shared: shared };
+    (ground, App::with_state(bridge).fallback(serve).test())
 }
 
 fn got(text: &str) -> TestResponse {
-    let (_folder, app) = running(text);
+    let (_ground, app) = running(text);
     app.get("/").send()
 }
 
 /// What the client of a program is told that does not do well, as far as anything was sent.
 fn cut(text: &str, bounds: Bounds) -> Option<u16> {
-    let (_folder, app) = bounded(text, bounds);
+    let (_ground, app) = bounded(text, bounds);
     app.get("/").try_send().map(|answer| answer.status())
 }
 
@@ -61,7 +70,7 @@ fn a_status_line_of_http_is_a_status() {
 
 #[test]
 fn a_program_finds_the_variables_of_the_standard() {
-    let (_folder, app) = running("printf 'Content-Type: text/plain\n\n'; env; pwd; echo \"$@\"");
+    let (_ground, app) = running("printf 'Content-Type: text/plain\n\n'; env; pwd; echo \"$@\"");
 
     let answer = app
         .post("/a%20b/c?x=1&y", "body")
@@ -103,7 +112,7 @@ fn a_program_finds_the_variables_of_the_standard() {
 
 #[test]
 fn a_body_comes_back_from_a_program_that_writes_while_it_reads() {
-    let (_folder, app) = running("printf 'Content-Type: text/plain\n\n'; exec cat");
+    let (_ground, app) = running("printf 'Content-Type: text/plain\n\n'; exec cat");
     let body: Vec<u8> = (0..900_000_u32).map(|n| n.to_le_bytes()[0]).collect();
 
     let answer = app.post("/", body.clone()).send();
@@ -113,14 +122,14 @@ fn a_body_comes_back_from_a_program_that_writes_while_it_reads() {
 
 #[test]
 fn a_program_that_reads_nothing_of_a_large_body_is_heard() {
-    let (_folder, app) = running("printf 'Status: 413\n\n'");
+    let (_ground, app) = running("printf 'Status: 413\n\n'");
 
     assert_eq!(app.post("/", vec![b'x'; 900_000]).send().status(), 413);
 }
 
 #[test]
 fn head_is_answered_with_the_length_the_program_says() {
-    let (_folder, app) = running("printf 'Content-Type: a/b\nContent-Length: 5\n\n'; echo 1234");
+    let (_ground, app) = running("printf 'Content-Type: a/b\nContent-Length: 5\n\n'; echo 1234");
 
     let answer = app.request("HEAD", "/").send();
 
@@ -146,7 +155,7 @@ fn who_writes_no_header_or_a_wrong_one_or_dies_is_a_502() {
 
 #[test]
 fn who_announces_more_than_he_writes_does_not_pass_for_whole() {
-    let (_folder, app) = running("printf 'Content-Type: a/b\nContent-Length: 9\n\nx'");
+    let (_ground, app) = running("printf 'Content-Type: a/b\nContent-Length: 9\n\nx'");
 
     // What was sent by the time it ended was sent; that it was cut is not seen in memory.
     let part = app.get("/").try_send();

@@ -78,17 +78,16 @@ pub(super) fn of<S>(request: &Request<'_, S>, script: &Script<'_>) -> Variables 
             variables.push((name.into(), value.into()));
         }
     }
-    let path_info = path_info(request, script);
     let root = known("DOCUMENT_ROOT")
         .or_else(|| request.var_bytes("DOCUMENT_ROOT").map(|root| OsStr::from_bytes(root).into()));
-    variables.extend(translated(root, &path_info));
+    variables.extend(translated(root, &script.rest));
     variables.extend(content(request));
     let own: [(&str, OsString); 5] = [
         ("GATEWAY_INTERFACE", "CGI/1.1".into()),
         ("REQUEST_METHOD", request.method().into()),
-        ("SCRIPT_NAME", format!("{}{}", request.mount(), script.name).into()),
+        ("SCRIPT_NAME", OsString::from_vec([&*request.script_name(), &script.name].concat())),
         ("SCRIPT_FILENAME", script.program.clone().into()),
-        ("PATH_INFO", path_info.into()),
+        ("PATH_INFO", OsString::from_vec(script.rest.clone())),
     ];
     variables.extend(own.map(|(name, value)| (name.into(), value)));
     variables
@@ -101,25 +100,14 @@ fn is_passed(name: &[u8]) -> bool {
     name.chars().all(legal) && !WITHHELD.contains(&name) && (of_family || PASSED.contains(&name))
 }
 
-/// The program's own part of the path. The app's path begins with `/` even where the URL's does not
-/// go on after the program.
-fn path_info<S>(request: &Request<'_, S>, script: &Script<'_>) -> String {
-    let whole = request.var_bytes("DOCUMENT_URI").or_else(|| request.var_bytes("REQUEST_URI"));
-    let whole = whole.unwrap_or(b"/").split(|byte| *byte == b'?').next().unwrap_or_default();
-    match script.rest.as_str() {
-        "/" if script.name.is_empty() && !whole.ends_with(b"/") => String::new(),
-        rest => rest.to_owned(),
-    }
-}
-
 /// What the program's part of the path is called in the file system, if that is known.
-fn translated(root: Option<OsString>, path_info: &str) -> Option<(OsString, OsString)> {
+fn translated(root: Option<OsString>, path_info: &[u8]) -> Option<(OsString, OsString)> {
     let root = root.filter(|root| Path::new(root).is_absolute() && !path_info.is_empty())?;
     let mut path = root.into_vec();
     while path.last() == Some(&b'/') {
         path.pop();
     }
-    path.extend_from_slice(path_info.as_bytes());
+    path.extend_from_slice(path_info);
     Some(("PATH_TRANSLATED".into(), OsString::from_vec(path)))
 }
 

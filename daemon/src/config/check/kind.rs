@@ -51,6 +51,14 @@ pub(super) fn means(kind: AppKind, key: Key, at: &Where) -> bool {
     }
 }
 
+/// Whether programs of this kind, or scgid in front of them, read requests by our rules.
+pub(super) fn reads_requests(kind: AppKind) -> bool {
+    match kind {
+        AppKind::Worker | AppKind::Cgi => true,
+        AppKind::Inetd | AppKind::Standalone => false,
+    }
+}
+
 /// What kind of program an app is; every key that means nothing to it is reported.
 pub(super) fn kind(
     raw: &raw::App,
@@ -132,6 +140,17 @@ fn misplaced(raw: &raw::App, kind: AppKind, context: &mut Context<'_>) {
             refuse(ready, &message, "remove the key", context);
         }
         AppKind::Standalone => standalone(raw, context),
+    }
+    if !reads_requests(kind) {
+        unread(raw, context);
+    }
+}
+
+/// Reports what is for those who read requests, where nobody of scgid does.
+fn unread(raw: &raw::App, context: &mut Context<'_>) {
+    let message = "what is said on a connection is between the program and its client";
+    for at in [raw.queue_timeout.as_ref().map(Said::place), raw.strict.as_ref().map(Said::place)] {
+        refuse(at, message, "remove the key", context);
     }
 }
 

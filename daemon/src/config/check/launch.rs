@@ -34,6 +34,8 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
     let mount = optional(raw.mount.as_ref(), |said| mount(said, context));
     let limits = limits::limits(raw.limits.as_ref(), context);
     let nice = optional(raw.nice.as_ref(), |said| limits::nice(said, context));
+    // What nobody of ours reads keeps no rules of ours, whatever `defaults` say.
+    let reads = kind::reads_requests(kind::said(raw));
     let ((program, called), arguments) = run?;
     Some(Launch {
         program,
@@ -47,7 +49,8 @@ pub(super) fn launch(raw: &raw::App, context: &mut Context<'_>) -> Option<Launch
         nice: nice?,
         limits: limits?,
         mount: mount?,
-        queue_timeout: raw.queue_timeout.as_ref().map(|said| said.value.0),
+        queue_timeout: raw.queue_timeout.as_ref().filter(|_| reads).map(|said| said.value.0),
+        strict: reads && raw.strict.as_ref().is_some_and(|said| said.value.0),
         preload: kind::said(raw) == AppKind::Worker
             && raw.preload.as_ref().is_some_and(|said| said.value.0),
     })

@@ -8,7 +8,7 @@ use crate::spec::{Cgi, Inetd, Kind, ListenAt, Ready, Serves, Sizing, Standalone,
 
 /// One app of every kind.
 const KINDS: &str = r#"
-defaults: {concurrency: 8, ready: {after: 5s}, workers: {min: 1, max: 4}}
+defaults: {concurrency: 8, strict: true, ready: {after: 5s}, workers: {min: 1, max: 4}}
 apps:
   usual: {run: [bin/blog], listen: "127.0.0.1:4000"}
   git:
@@ -110,6 +110,8 @@ apps:
   nine: {run: [bin/blog], kind: standalone, listen: ["127.0.0.1:8", "127.0.0.1:9"]}
   ten: {run: [/srv/blog], kind: inetd, listen: "127.0.0.1:10"}
   eleven: {run: [/srv/none.d], kind: cgi, listen: "127.0.0.1:11"}
+  twelve: {run: [bin/blog], kind: inetd, queue_timeout: 1s, listen: "127.0.0.1:12"}
+  thirteen: {run: [bin/blog], kind: standalone, strict: true}
 "#;
 
     insta::assert_snapshot!(refused(text));
@@ -118,7 +120,7 @@ apps:
 #[test]
 fn the_examples_of_the_documents_are_sites() {
     let documents =
-        [(include_str!("../../../KINDS.md"), 3), (include_str!("../../../PROGRAMS.md"), 4)];
+        [(include_str!("../../../KINDS.md"), 3), (include_str!("../../../PROGRAMS.md"), 6)];
 
     for (document, count) in documents {
         let examples: Vec<&str> = document

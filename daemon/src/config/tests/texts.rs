@@ -33,6 +33,7 @@ apps:
     preload: true
     ready: {after: 1500ms}
     queue_timeout: 3s
+    strict: true
     start_timeout: 2s
     stop_timeout: 1h
     stop_signal: HUP

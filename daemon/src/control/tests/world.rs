@@ -224,6 +224,7 @@ fn spec(app: &str) -> AppSpec {
             mount: None,
             queue_timeout: None,
             preload: false,
+            strict: false,
         },
         listen: vec![ListenSpec { at, ownership: Ownership::default(), backlog: 4096 }],
         sizing: Sizing::fixed(2).unwrap(),

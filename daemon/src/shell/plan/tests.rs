@@ -64,6 +64,7 @@ fn launch() -> impl Strategy<Value = Launch> {
             mount,
             queue_timeout: None,
             preload: false,
+            strict: false,
         }
     })
 }

@@ -52,6 +52,7 @@ pub(super) fn spec(app: &str, version: &str, sizing: Sizing) -> AppSpec {
             mount: None,
             queue_timeout: None,
             preload: false,
+            strict: false,
         },
         listen: vec![listener(app, 0)],
         sizing,
