@@ -1,6 +1,5 @@
 //! The loop of a daemon that goes on where another one was.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -191,7 +190,7 @@ impl Shell {
         let Some((at, wanted)) = self.sweep.as_mut().filter(|(at, _)| *at <= now) else { return };
         // Until another adopted worker ends.
         *at = Moment(Duration::MAX);
-        let living: BTreeSet<_> = self.hands.born.values().map(|process| process.worker).collect();
+        let living = self.hands.living();
         let notify_socket = self.hands.surroundings.notify_socket.display().to_string();
         sweep(wanted, &living, &notify_socket);
     }

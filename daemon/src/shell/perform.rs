@@ -199,8 +199,13 @@ impl Hands {
     /// Kills what dead workers left behind.
     pub(super) fn kill_strays(&self) {
         let pids: BTreeSet<_> = self.born.keys().copied().collect();
-        let living: BTreeSet<_> = self.born.values().map(|process| process.worker).collect();
-        strays::kill(&pids, &living);
+        strays::kill(&pids, &self.living());
+    }
+
+    /// The workers that have a process, or may have one that has not been heard of yet.
+    pub(super) fn living(&self) -> BTreeSet<WorkerId> {
+        let born = self.born.values().map(|process| process.worker);
+        born.chain(self.templates.unborn()).collect()
     }
 
     /// Tells the kernel's names of an app's listeners to whoever asks for their queues.

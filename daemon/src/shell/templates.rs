@@ -147,6 +147,11 @@ impl Templates {
         Ok(())
     }
 
+    /// The workers that templates were asked for and have not been heard of.
+    pub(super) fn unborn(&self) -> impl Iterator<Item = WorkerId> {
+        self.open.values().flat_map(|open| open.unborn.keys().copied())
+    }
+
     fn take(&mut self, template: WorkerId, worker: WorkerId) -> Option<Unborn> {
         self.open.get_mut(&template)?.unborn.remove(&worker)
     }

@@ -207,6 +207,48 @@ def app(environ, start_response):
 }
 
 #[test]
+fn a_worker_that_has_not_said_so_yet_is_nothing_that_was_left_behind() {
+    // It waits between showing its number and saying that it is born.
+    let app = "
+import os, time
+from scgi_worker import _template
+
+show = _template.show
+
+def show_and_wait(variables):
+    show(variables)
+    with open('shown', 'w') as shown:
+        shown.write(str(os.getpid()))
+    while not os.path.exists('go'):
+        time.sleep(0.01)
+
+_template.show = show_and_wait
+
+def app(environ, start_response):
+    start_response('200 OK', [])
+    return [str(os.getpid()).encode()]
+";
+    let text = SITE.replace("workers: 3", "workers: 1");
+    let site =
+        Site::new(&(text + "  blog: {run: [$echo], listen: 'unix:$dir/b.sock', workers: 1}"));
+    site.write("shop.py", app);
+    let daemon = site.start();
+    let shown = || fs::read_to_string(daemon.site().path("shown")).unwrap_or_default();
+    eventually("a worker shows its number", || !shown().is_empty());
+    daemon.until_serving("blog", 1);
+
+    // Whenever somebody dies it is looked for what was left behind.
+    let [blog] = daemon.pids("blog")[..] else { panic!("one worker serves") };
+    process::signal(blog, Signal::SIGKILL);
+    eventually("another one serves", || daemon.pids("blog").iter().any(|pid| *pid != blog));
+    daemon.site().write("go", "");
+    daemon.until_serving("shop", 1);
+
+    assert_eq!(daemon.app("shop").get("/").unwrap().text(), shown());
+    assert!(!daemon.log().contains("left behind"), "{}", daemon.log());
+}
+
+#[test]
 fn an_asgi_app_begins_its_life_in_each_worker() {
     let app = "
 import os
@@ -274,7 +316,8 @@ fn a_program_that_cannot_fork_workers_says_so_and_what_to_do() {
 fn a_template_that_lies_about_who_was_forked_is_not_believed_and_ended() {
     let text = SITE
         .replace("[$python, -m, scgi_worker, 'shop:app']", "[$python, shop.py]")
-        .replace("preload: true", "preload: true\n    start_timeout: 300ms");
+        .replace("preload: true", "preload: true\n    start_timeout: 3s")
+        .replace("budget: 2", "budget: 1");
     let site = Site::new(&text);
     site.write(
         "shop.py",
