@@ -377,7 +377,7 @@ fn try_written(output: &mut Vec<u8>, head: &ResponseHead) -> Result<usize, Respo
 }
 
 /// The digits of `number`, without asking for memory.
-fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
+pub(crate) fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     let mut at = room.len();
     loop {
         at -= 1;

@@ -58,6 +58,7 @@ enum NoHead {
 /// A request that came.
 struct Understood {
     request: http::Request<Incoming>,
+    variables: Variables,
     /// Bytes of its head.
     taken: usize,
     /// It waited longer than anybody should.
@@ -147,16 +148,15 @@ impl Exchange<'_> {
     }
 
     async fn run(&self, service: impl HttpService, input: &[u8]) {
-        let Understood { request, taken, is_late } = match self.understand(input) {
+        let Understood { request, variables, taken, is_late } = match self.understand(input) {
             Ok(understood) => understood,
             Err(no_head) => return self.turn_away(no_head).await,
         };
         let length = request.body().remaining();
         let head_only = request.method() == http::Method::HEAD;
-        let head = request.extensions().get::<Variables>().cloned();
         let mut outlet = Outlet::new(self.wire, self.floor.terms.limits.write_timeout);
 
-        let what = || head.as_ref().map(|head| described(&head.0)).unwrap_or_default();
+        let what = || described(&variables.0);
         let ending = if is_late {
             self.record.expired();
             self.say(503, &mut outlet, head_only).await
@@ -198,7 +198,11 @@ impl Exchange<'_> {
 
     /// The request that came, begun on the page.
     fn understand(&self, input: &[u8]) -> Result<Understood, NoHead> {
-        let decoded = scgi::decode(input, &self.floor.terms.codec).map_err(NoHead::Refused)?;
+        let codec = &self.floor.terms.codec;
+        let taken = scgi::needed(input, codec).map_err(NoHead::Refused)?;
+        let (bytes, arrived) = input.split_at(taken.ok_or(NoHead::Incomplete)?);
+        let bytes = Bytes::copy_from_slice(bytes);
+        let decoded = scgi::decode(&bytes, codec).map_err(NoHead::Refused)?;
         let (head, taken) = decoded.ok_or(NoHead::Incomplete)?;
         let clues = Clues::of(&head);
         let waited = account::begin(self.record, &head, &clues, (self.since_ns, None));
@@ -206,14 +210,16 @@ impl Exchange<'_> {
         let most = self.floor.terms.limits.queue_timeout;
         let is_late = waited.zip(most).is_some_and(|(waited, most)| waited > most);
         let mut coming = scgi::Body::new(head.content_length());
-        let arrived = &input[taken..];
-        let early = Bytes::copy_from_slice(coming.take(arrived));
+        let early = coming.take(arrived);
         self.wire.surplus.store(early.len() < arrived.len(), Relaxed);
         self.wire.unread.store(coming.remaining(), Relaxed);
+        let early = Incoming::begun(self.wire, early);
         let body =
             Incoming::new(Arc::clone(self.wire), early, self.floor.terms.limits.body_timeout);
-        let request = request(&head, &clues, self.floor.mount.as_deref(), body);
-        Ok(Understood { request, taken, is_late })
+        let mut request = request(&head, &bytes, &clues, self.floor.mount.as_deref(), body);
+        let variables = Variables(Arc::new(head.into_owned()));
+        request.extensions_mut().insert(variables.clone());
+        Ok(Understood { request, variables, taken, is_late })
     }
 
     /// Runs the service and sends what it answers, unless the client leaves meanwhile.

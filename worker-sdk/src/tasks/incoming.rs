@@ -43,6 +43,22 @@ impl Incoming {
         self.early.len() as u64 + self.wire.unread.load(Relaxed)
     }
 
+    /// What came of a body with its head, and behind that what else of it has come by now: a short
+    /// body is then one piece, which nobody has to put together again.
+    pub(super) fn begun(wire: &Wire, early: &[u8]) -> Bytes {
+        let unread = wire.unread.load(Relaxed);
+        if unread == 0 || early.len() as u64 + unread > FRAME_BYTES {
+            return Bytes::copy_from_slice(early);
+        }
+        let room = early.len() + usize::try_from(unread).expect("a frame fits into memory");
+        let mut frame = Vec::with_capacity(room);
+        frame.extend_from_slice(early);
+        if let Some(Ok(got @ 1..)) = wire.try_append(&mut frame) {
+            take(wire, &mut frame, got);
+        }
+        frame.into()
+    }
+
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         let unread = self.wire.unread.load(Relaxed);
         let room = usize::try_from(unread.min(FRAME_BYTES)).expect("a frame fits into memory");
@@ -65,19 +81,13 @@ pub(super) fn receive(
     frame: &mut Vec<u8>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    let unread = wire.unread.load(Relaxed);
     match ready!(wire.poll_append(frame, cx)) {
         Ok(0) => {
             wire.gone.store(true, Relaxed);
             Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
         }
         Ok(got) => {
-            // The allocator may have given more room than was asked for, and the peer sent more.
-            let of_body = unread.min(got as u64);
-            let surplus = usize::try_from(got as u64 - of_body).expect("a part of a frame");
-            frame.truncate(frame.len() - surplus);
-            wire.surplus.fetch_or(surplus > 0, Relaxed);
-            wire.unread.store(unread - of_body, Relaxed);
+            take(wire, frame, got);
             Poll::Ready(Ok(()))
         }
         Err(error) => {
@@ -85,6 +95,17 @@ pub(super) fn receive(
             Poll::Ready(Err(error))
         }
     }
+}
+
+/// Takes what of the last `got` bytes of `frame` is the body's, and leaves off the rest: the allocator
+/// may have given more room than was asked for, and the peer sent more.
+fn take(wire: &Wire, frame: &mut Vec<u8>, got: usize) {
+    let unread = wire.unread.load(Relaxed);
+    let of_body = unread.min(got as u64);
+    let surplus = usize::try_from(got as u64 - of_body).expect("a part of a frame");
+    frame.truncate(frame.len() - surplus);
+    wire.surplus.fetch_or(surplus > 0, Relaxed);
+    wire.unread.store(unread - of_body, Relaxed);
 }
 
 impl http_body::Body for Incoming {

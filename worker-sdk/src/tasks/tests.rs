@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::sync::mpsc;
 use std::thread;
 
@@ -107,6 +108,29 @@ fn more_than_was_announced_is_not_read_and_costs_nobody_the_answer() {
     let answer = answered(app, head("POST", "/", 4), b"body and more than was announced");
 
     assert!(answer.ends_with("\r\n\r\n4"), "{answer}");
+}
+
+#[test]
+fn a_short_body_that_has_come_is_one_piece() {
+    async fn pieces(request: http::Request<Incoming>) -> Result<http::Response<String>, BoxError> {
+        let mut body = request.into_body();
+        let mut lengths = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            lengths.push(frame?.into_data().map_or(0, |data| data.len()));
+        }
+        Ok(http::Response::new(format!("{lengths:?}")))
+    }
+
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    theirs.write_all(&head("POST", "/", 64 << 10).encode().unwrap()).unwrap();
+    theirs.write_all(&[7; 64 << 10]).unwrap();
+
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let (floor, service) = (floor(None), service_fn(pieces));
+    runtime.block_on(connection::serve(&floor, service, ours.into(), 0));
+    let answer = say(b"")(theirs);
+
+    assert!(answer.ends_with("\r\n\r\n[65536]"), "{answer}");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use rustix::buffer::spare_capacity;
 use rustix::io::retry_on_intr;
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown};
-use rustix::net::{recv, sendmsg, shutdown};
+use rustix::net::{recv, send, sendmsg, shutdown};
 use tokio::time::timeout;
 
 use super::eye::Eye;
@@ -66,10 +66,17 @@ impl Wire {
         into: &mut Vec<u8>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_read(cx, || {
-            let got = || recv(&self.fd, spare_capacity(into), RecvFlags::DONTWAIT);
-            Ok(retry_on_intr(got)?.0)
-        })
+        self.poll_read(cx, || self.receive(into))
+    }
+
+    /// Receives as [`append`](Self::append) does, without waiting; `None` if there is nothing yet.
+    pub(super) fn try_append(&self, into: &mut Vec<u8>) -> Option<io::Result<usize>> {
+        without_waiting(true, || self.receive(into))
+    }
+
+    fn receive(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let got = || recv(&self.fd, spare_capacity(into), RecvFlags::DONTWAIT);
+        Ok(retry_on_intr(got)?.0)
     }
 
     /// Sends all of `parts`.
@@ -95,16 +102,19 @@ impl Wire {
 
     fn poll_send(&self, parts: [&[u8]; 2], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-        let slices = parts.map(IoSlice::new);
-        let from = usize::from(parts[0].is_empty());
-        let send = || {
-            let mut control = SendAncillaryBuffer::default();
-            let sent = || sendmsg(&self.fd, &slices[from..], &mut control, flags);
-            Ok(retry_on_intr(sent)?)
+        let give = || {
+            let given = || match parts {
+                [only, []] | [[], only] => send(&self.fd, only, flags),
+                both => {
+                    let slices = both.map(IoSlice::new);
+                    sendmsg(&self.fd, &slices, &mut SendAncillaryBuffer::default(), flags)
+                }
+            };
+            Ok(retry_on_intr(given)?)
         };
-        match without_waiting(self.eye.get().is_none(), send) {
+        match without_waiting(self.eye.get().is_none(), give) {
             Some(done) => Poll::Ready(done),
-            None => self.watch()?.poll_write(cx, send),
+            None => self.watch()?.poll_write(cx, give),
         }
     }
 
