@@ -76,14 +76,23 @@ enum Ending {
     Gone,
 }
 
-/// Serves the connection `fd` with `service`, and keeps account of it at `slot`.
-pub(super) async fn serve(floor: &Floor, service: impl HttpService, fd: OwnedFd, slot: usize) {
+/// Serves the connection `fd` with `service`, and keeps account of it at `slot`; receives its head
+/// into `input`, whatever is in there.
+pub(super) async fn serve(
+    floor: &Floor,
+    service: impl HttpService,
+    fd: OwnedFd,
+    slot: usize,
+    input: &mut Vec<u8>,
+) {
     let wire = Arc::new(Wire::new(fd));
     let record = floor.terms.tally.record(slot);
     let exchange = Exchange { floor, wire: &wire, record, since_ns: now_ns() };
-    let mut input = Vec::with_capacity(INPUT_BYTES);
-    match exchange.receive_head(&mut input).await {
-        Ok(()) => exchange.run(service, &input).await,
+    input.clear();
+    input.shrink_to(INPUT_BYTES);
+    input.reserve(INPUT_BYTES);
+    match exchange.receive_head(input).await {
+        Ok(()) => exchange.run(service, input).await,
         Err(no_head) => exchange.turn_away(no_head).await,
     }
 }

@@ -28,10 +28,10 @@ use http_body::Body;
 use scgi_protocol::address::Address;
 use scgi_protocol::page::now_ns;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tower_service::Service;
 
+use accept::Door;
 use eye::Eye;
 pub use incoming::Incoming;
 use reply::BoxError;
@@ -250,10 +250,11 @@ impl Floor {
     ) -> io::Result<()> {
         let (tell, asked) = watch::channel(false);
         let wake = Eye::on(drain.as_fd())?;
-        let mut doors = JoinSet::new();
+        let doors = listeners.len();
+        let (closed, mut is_closed) = mpsc::channel(doors.max(1));
         for listener in listeners {
-            let service = service.clone();
-            doors.spawn(accept::accept(Arc::clone(self), service, listener, asked.clone()));
+            let door = Door::of(listener, asked.clone(), closed.clone())?;
+            tokio::spawn(accept::stand(Arc::clone(self), service.clone(), door));
         }
         let threads = self.concurrency.get();
         self.terms.tally.accepting(threads, now_ns());
@@ -269,14 +270,14 @@ impl Floor {
         };
         tokio::select! {
             () = until_asked => {}
-            // One ends before it is told to only if the runtime cannot wait for its listener.
-            Some(ended) = doors.join_next() => ended.map_err(io::Error::other)??,
+            // A task stands there until it is told to leave, unless it has panicked.
+            _ = is_closed.recv() => return Err(io::Error::other("a listener is left alone")),
         }
         self.terms.tally.draining(threads);
         self.pulse.stopping();
         let _ = tell.send(true);
-        while let Some(ended) = doors.join_next().await {
-            ended.map_err(io::Error::other)??;
+        for _ in 0..doors {
+            is_closed.recv().await;
         }
         let _all = self.room.acquire_many(threads.into()).await;
         Ok(())

@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
-use std::sync::mpsc;
 use std::thread;
 
 use axum::Router;
@@ -21,6 +20,10 @@ use super::*;
 const LONG: Duration = Duration::from_secs(20);
 
 fn floor(mount: Option<&str>) -> Arc<Floor> {
+    floor_of(None, mount)
+}
+
+fn floor_of(concurrency: Option<NonZeroU16>, mount: Option<&str>) -> Arc<Floor> {
     let limits = Limits { head_timeout: LONG, ..Limits::default() };
     Arc::new(Floor::of(
         Found {
@@ -37,7 +40,7 @@ fn floor(mount: Option<&str>) -> Arc<Floor> {
             made: None,
         },
         limits,
-        None,
+        concurrency,
     ))
 }
 
@@ -54,7 +57,7 @@ fn served<R: Send>(
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let said = thread::scope(|scope| {
         let client = scope.spawn(move || client(theirs));
-        runtime.block_on(connection::serve(floor, service, ours.into(), 0));
+        runtime.block_on(connection::serve(floor, service, ours.into(), 0, &mut Vec::new()));
         client.join().unwrap()
     });
     (said, floor.terms.tally.report())
@@ -127,10 +130,49 @@ fn a_short_body_that_has_come_is_one_piece() {
 
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let (floor, service) = (floor(None), service_fn(pieces));
-    runtime.block_on(connection::serve(&floor, service, ours.into(), 0));
+    runtime.block_on(connection::serve(&floor, service, ours.into(), 0, &mut Vec::new()));
     let answer = say(b"")(theirs);
 
     assert!(answer.ends_with("\r\n\r\n[65536]"), "{answer}");
+}
+
+#[test]
+fn who_has_to_wait_keeps_nobody_from_the_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let listener = Listener::bind(&Address::Unix(path.clone())).unwrap();
+    let floor = floor_of(NonZeroU16::new(2), None);
+    let came = Arc::new(tokio::sync::Notify::new());
+    let both = Arc::clone(&came);
+    let app = Router::new()
+        .route("/first", get(async move || both.notified().await))
+        .route("/second", get(async move || came.notify_one()));
+    let request = |to| head("GET", to, 0).encode().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+
+    let answers = thread::scope(|scope| {
+        let (tell, asked) = watch::channel(false);
+        let clients = scope.spawn(move || {
+            let mut first = UnixStream::connect(&path).unwrap();
+            first.write_all(&request("/first")).unwrap();
+            let second = UnixStream::connect(&path).unwrap();
+            for client in [&first, &second] {
+                client.set_read_timeout(Some(LONG)).unwrap();
+            }
+            let answers = [say(&request("/second"))(second), say(b"")(first)];
+            tell.send(true).unwrap();
+            answers
+        });
+        runtime.block_on(async {
+            let (closed, mut is_closed) = mpsc::channel(1);
+            let door = Door::of(listener, asked, closed).unwrap();
+            tokio::spawn(accept::stand(floor, app, door));
+            is_closed.recv().await
+        });
+        clients.join().unwrap()
+    });
+
+    assert!(answers.iter().all(|answer| answer.starts_with("Status: 200 ")), "{answers:?}");
 }
 
 #[test]
@@ -205,7 +247,7 @@ fn what_fails_or_panics_is_a_500_and_the_worker_lives() {
 
 #[test]
 fn a_stream_is_passed_on_while_it_is_made_and_cut_if_it_fails() {
-    let (go, gone_on) = mpsc::channel::<()>();
+    let (go, gone_on) = std::sync::mpsc::channel::<()>();
     let gone_on = Arc::new(Mutex::new(gone_on));
     let app = service_fn(move |_: http::Request<Incoming>| {
         let gone_on = Arc::clone(&gone_on);
@@ -241,13 +283,13 @@ fn a_stream_is_passed_on_while_it_is_made_and_cut_if_it_fails() {
 
 #[test]
 fn a_client_that_leaves_takes_the_work_for_it_along() {
-    struct Dropped(mpsc::Sender<()>);
+    struct Dropped(std::sync::mpsc::Sender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
             self.0.send(()).unwrap();
         }
     }
-    let (tell, told) = mpsc::channel();
+    let (tell, told) = std::sync::mpsc::channel();
     let app = service_fn(move |_: http::Request<Incoming>| {
         let dropped = Dropped(tell.clone());
         async move {
