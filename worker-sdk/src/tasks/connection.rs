@@ -33,12 +33,13 @@ use super::wire::Wire;
 use super::{Floor, HttpService};
 use crate::account::{self, described, panic_text, refusal};
 use crate::clues::Clues;
+use crate::intake::{INPUT_BYTES, KEPT_BYTES};
 use crate::log;
 use crate::reply::plain_text;
 use crate::tally::Record;
 
-/// Where a head is received: room for the usual head and a small body in one go.
-const INPUT_BYTES: usize = 16 << 10;
+/// Bytes that nobody wants are received so many at a time.
+const WASTE_BYTES: usize = 16 << 10;
 
 /// How long a peer that did not speak SCGI gets to take the answer in.
 const REFUSAL_PATIENCE: Duration = Duration::from_millis(200);
@@ -89,7 +90,7 @@ pub(super) async fn serve(
     let record = floor.terms.tally.record(slot);
     let exchange = Exchange { floor, wire: &wire, record, since_ns: now_ns() };
     input.clear();
-    input.shrink_to(INPUT_BYTES);
+    input.shrink_to(KEPT_BYTES);
     input.reserve(INPUT_BYTES);
     match exchange.receive_head(input).await {
         Ok(()) => exchange.run(service, input).await,
@@ -316,7 +317,7 @@ impl Exchange<'_> {
 
     /// Reads on without use for it, until the end, `most` bytes or `longest`.
     async fn discard(&self, most: u64, longest: Duration) {
-        let (wire, mut frame) = (self.wire, Vec::with_capacity(INPUT_BYTES));
+        let (wire, mut frame) = (self.wire, Vec::with_capacity(WASTE_BYTES));
         let before = wire.unread.load(Relaxed);
         let read = async {
             while wire.unread.load(Relaxed) > 0 && before - wire.unread.load(Relaxed) < most {
