@@ -265,6 +265,10 @@ impl<'r> Outlet<'r> {
     }
 
     fn give_parts(&mut self, more: &[u8]) -> Result<usize, Fault> {
+        let Buffers { head, held } = &mut *self.buffers;
+        if held.len() <= COPIED_BYTES {
+            head.append(held);
+        }
         let mut parts: [&[u8]; 3] = [&[]; 3];
         let mut count = 0;
         for part in [&self.buffers.head, &self.buffers.held, more] {
