@@ -14,11 +14,12 @@ use scgi_protocol::scgi::{self, HeadError};
 
 use crate::limits::Limits;
 
-/// Where a head is received: room for the usual head and a small body in one go.
-const INPUT_BYTES: usize = 16 << 10;
+/// Where a head is received: room for the usual head and a small body in one go, and not for much of
+/// a long one, since what comes with the head is copied.
+pub(crate) const INPUT_BYTES: usize = 4 << 10;
 
 /// A buffer that grew beyond this is given back after the request.
-const KEPT_BYTES: usize = 64 << 10;
+pub(crate) const KEPT_BYTES: usize = 64 << 10;
 
 /// Room made at once for a body that did not all come with its head.
 const BODY_BYTES: usize = 64 << 10;

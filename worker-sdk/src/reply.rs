@@ -271,6 +271,10 @@ impl<'r> Outlet<'r> {
     }
 
     fn give_parts(&mut self, more: &[u8]) -> Result<usize, Fault> {
+        let Buffers { head, held } = &mut *self.buffers;
+        if held.len() <= COPIED_BYTES {
+            head.append(held);
+        }
         let mut parts: [&[u8]; 3] = [&[]; 3];
         let mut count = 0;
         for part in [&self.buffers.head, &self.buffers.held, more] {
@@ -383,7 +387,7 @@ fn try_written(output: &mut Vec<u8>, head: &ResponseHead) -> Result<usize, Respo
 }
 
 /// The digits of `number`, without asking for memory.
-fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
+pub(crate) fn decimal(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
     let mut at = room.len();
     loop {
         at -= 1;

@@ -4,13 +4,15 @@
 //! sections/   what is measured, one file a table        jobs calls idle kill roll adopt upgrade plan fleet
 //! measure     one load on one server: samples, medians, and how much of the machine was foreign
 //! server      a contender that listens                  pool: spawned here · daemon: `scgid run`
-//! python      WSGI servers as contenders
+//! python      Python servers as contenders
+//! aims        what some of them are meant to cost
 //! process     what the kernel says of processes         CPU, memory, sleeps, children
 //! ```
 //!
 //! It asserts nothing about speed. It ends with a failure if a server does not come up or a reply
 //! is lost or wrong, for then its figures mean nothing.
 
+mod aims;
 mod daemon;
 mod measure;
 mod options;

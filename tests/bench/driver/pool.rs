@@ -1,5 +1,5 @@
 //! The least that can run workers: binds a socket, starts the programs on it, kills them at the end.
-//! Or starts one program that does all that by itself.
+//! Or starts one program that has workers of its own, on such a socket or on one that it binds itself.
 //!
 //! It replaces nobody and counts nothing, so what a contender costs under it is the worker's alone.
 
@@ -34,13 +34,13 @@ nix::setsockopt_impl!(
     sockopt::SetStruct<'_, u32>
 );
 
-/// Workers on one listening socket, which is their standard input.
+/// Programs on one listening socket, which is their standard input.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    /// Kept open, so that a worker's end closes nothing; `None` if the program binds its own.
+    /// Kept open, so that a program's end closes nothing; `None` if it binds its own.
     listener: Option<OwnedFd>,
     program: Command,
-    workers: Vec<Child>,
+    started: Vec<Child>,
 }
 
 impl Pool {
@@ -49,13 +49,21 @@ impl Pool {
     /// # Errors
     ///
     /// The address is taken or the program cannot be started.
-    pub(crate) fn start(address: &Address, program: Command, workers: u32) -> io::Result<Self> {
-        let listener = Some(bind(address)?);
-        let mut pool = Self { listener, program, workers: Vec::new() };
-        for _ in 0..workers {
-            pool.start_one()?;
-        }
-        Ok(pool)
+    pub(crate) fn of_workers(
+        address: &Address,
+        program: Command,
+        workers: u32,
+    ) -> io::Result<Self> {
+        Self::start(Some(bind(address)?), program, workers)
+    }
+
+    /// Binds `address` and starts `program` on it, which starts its own workers.
+    ///
+    /// # Errors
+    ///
+    /// The address is taken or the program cannot be started.
+    pub(crate) fn of_master(address: &Address, program: Command) -> io::Result<Self> {
+        Self::start(Some(bind(address)?), program, 1)
     }
 
     /// Starts `program`, which binds its own socket and starts its own workers.
@@ -63,13 +71,19 @@ impl Pool {
     /// # Errors
     ///
     /// The program cannot be started.
-    pub(crate) fn of_one(program: Command) -> io::Result<Self> {
-        let mut pool = Self { listener: None, program, workers: Vec::new() };
-        pool.start_one()?;
+    pub(crate) fn of_program(program: Command) -> io::Result<Self> {
+        Self::start(None, program, 1)
+    }
+
+    fn start(listener: Option<OwnedFd>, program: Command, copies: u32) -> io::Result<Self> {
+        let mut pool = Self { listener, program, started: Vec::new() };
+        for _ in 0..copies {
+            pool.start_one()?;
+        }
         Ok(pool)
     }
 
-    /// Starts one more worker.
+    /// Starts one more copy of the program.
     ///
     /// # Errors
     ///
@@ -77,40 +91,33 @@ impl Pool {
     pub(crate) fn start_one(&mut self) -> io::Result<()> {
         let listener = self.listener.as_ref().map(OwnedFd::try_clone).transpose()?;
         self.program.stdin(listener.map_or_else(Stdio::null, Stdio::from));
-        self.workers.push(self.program.spawn()?);
+        self.started.push(self.program.spawn()?);
         Ok(())
     }
 
-    /// Waits for the end of its workers, all of which have been killed.
+    /// Waits for the end of what was started, all of which has been killed.
     pub(crate) fn bury(&mut self) {
-        for mut worker in self.workers.drain(..) {
-            let _ = worker.wait();
+        for mut program in self.started.drain(..) {
+            let _ = program.wait();
         }
     }
 
-    /// Those who serve: of a program with workers of its own, these alone.
-    pub(crate) fn workers(&self) -> Vec<u32> {
-        if self.listener.is_some() {
-            return self.pids();
-        }
-        let tree = |pid| process::tree(pid).into_iter().skip(1);
-        self.pids().into_iter().flat_map(tree).collect()
-    }
-
-    /// The processes that were started.
-    pub(crate) fn pids(&self) -> Vec<u32> {
-        self.workers.iter().map(Child::id).collect()
+    /// Every process that works for it: the programs that were started, and workers of theirs.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        self.started.iter().map(Child::id).flat_map(process::tree).collect()
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        // Seen before their parent is gone, killed after it, so that it replaces none.
-        let others = if self.listener.is_none() { self.workers() } else { Vec::new() };
-        for worker in &mut self.workers {
-            let _ = worker.kill();
+        // Workers are seen before their parent is gone, and killed after it, so that it replaces none.
+        let own: Vec<u32> = self.started.iter().map(Child::id).collect();
+        let mut theirs = self.processes();
+        theirs.retain(|pid| !own.contains(pid));
+        for program in &mut self.started {
+            let _ = program.kill();
         }
-        for pid in others {
+        for pid in theirs {
             let _ = kill(pid_of(pid), Signal::SIGKILL);
         }
         self.bury();

@@ -38,6 +38,10 @@ pub(crate) enum Contender {
     Uwsgi,
     /// The same with its lock around accepting.
     UwsgiLock,
+    /// The jobs as a handler class of the package `scgi`, under its own `scgi_server`.
+    ScgiServer,
+    /// That handler class on the Python face, its import changed.
+    Handler,
 }
 
 impl Contender {
@@ -53,6 +57,8 @@ impl Contender {
             Self::Wsgi => "wsgi",
             Self::Uwsgi => "uwsgi",
             Self::UwsgiLock => "uwsgi, lock",
+            Self::ScgiServer => "scgi_server",
+            Self::Handler => "handler",
         }
     }
 }
@@ -113,12 +119,15 @@ impl Server {
             Contender::Async | Contender::Axum => tasks_program(contender)?,
             Contender::Scgid => return Self::start_daemon(directory, address, shape.workers),
             Contender::Wsgi => python::face()?,
-            Contender::Uwsgi => python::uwsgi(&address, shape.workers, &[]),
-            Contender::UwsgiLock => python::uwsgi(&address, shape.workers, &["--thunder-lock"]),
+            Contender::Uwsgi => python::uwsgi(&address, shape.workers, &[])?,
+            Contender::UwsgiLock => python::uwsgi(&address, shape.workers, &["--thunder-lock"])?,
+            Contender::ScgiServer => python::handler("scgi", shape.workers)?,
+            Contender::Handler => python::handler("scgi_worker", shape.workers)?,
         };
         let pool = match contender {
-            Contender::Uwsgi | Contender::UwsgiLock => Pool::of_one(program)?,
-            _ => Pool::start(&address, program, shape.workers)?,
+            Contender::Uwsgi | Contender::UwsgiLock => Pool::of_program(program)?,
+            Contender::ScgiServer | Contender::Handler => Pool::of_master(&address, program)?,
+            _ => Pool::of_workers(&address, program, shape.workers)?,
         };
         let server = Self { address, side: Side::Pool { pool, _directory: directory } };
         server.wait_for_reply(shape.job)?;
@@ -159,17 +168,15 @@ impl Server {
     /// Every process that costs something for it.
     pub(crate) fn processes(&self) -> Vec<u32> {
         match &self.side {
-            Side::Pool { pool, .. } => {
-                pool.pids().into_iter().flat_map(crate::process::tree).collect()
-            }
+            Side::Pool { pool, .. } => pool.processes(),
             Side::Daemon(daemon) => crate::process::tree(daemon.pid()),
         }
     }
 
-    /// Its workers.
+    /// Its workers; with their master where it is somebody else's.
     pub(crate) fn workers(&self) -> Vec<u32> {
         match &self.side {
-            Side::Pool { pool, .. } => pool.workers(),
+            Side::Pool { pool, .. } => pool.processes(),
             Side::Daemon(daemon) => daemon.workers(),
         }
     }

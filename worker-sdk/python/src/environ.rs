@@ -1,5 +1,10 @@
 //! The variables of a request as a Python dictionary.
 //!
+//! ```text
+//! the names of the last request ─▶ a copy of its dictionary, and what has changed
+//! other names                   ─▶ one variable after the other
+//! ```
+//!
 //! A front end sends the same names in the same order, and most values over and over: what the
 //! last request of the thread had at the same place is taken from there if it is the same, and
 //! costs a comparison. Names are interned by that, so that looking them up is quick as well.
@@ -18,15 +23,42 @@ const KEPT: usize = 64;
 const KEPT_BYTES: usize = 64;
 
 thread_local! {
-    static LAST: RefCell<Vec<Option<Kept>>> = const { RefCell::new(Vec::new()) };
+    static LAST: RefCell<Last> = const { RefCell::new(Last { kept: Vec::new(), whole: None }) };
 }
 
-/// One variable of the last request.
+/// The variables of the last request of a thread.
+struct Last {
+    /// By their place; `None` where a name is too long.
+    kept: Vec<Option<Kept>>,
+    /// Made when the same names come a second time.
+    whole: Option<Whole>,
+}
+
+/// One variable.
 struct Kept {
     name: Vec<u8>,
-    value: Vec<u8>,
+    meaning: Meaning,
     key: Py<PyString>,
-    text: Py<PyString>,
+    /// The last value that was short, as it was sent and as text.
+    value: Option<(Vec<u8>, Py<PyString>)>,
+}
+
+/// What all requests have, and that with all values that are kept, which nobody else gets to see.
+struct Whole {
+    base: Py<PyDict>,
+    environ: Py<PyDict>,
+}
+
+/// What a variable tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// Not to be passed on.
+    Forbidden,
+    Https,
+    Scheme,
+    ScriptName,
+    PathInfo,
+    Other,
 }
 
 /// What was seen of a request while its variables were gone through.
@@ -38,25 +70,16 @@ pub(crate) struct Seen {
     has_plain_path: bool,
 }
 
-impl Seen {
-    fn look(&mut self, name: &[u8], value: &[u8]) {
-        match name {
-            b"HTTPS" => {
-                let on: [&[u8]; 3] = [b"on", b"1", b"yes"];
-                self.is_secure |= on.iter().any(|on| value.eq_ignore_ascii_case(on));
-            }
-            b"REQUEST_SCHEME" => self.is_secure |= value.eq_ignore_ascii_case(b"https"),
-            b"SCRIPT_NAME" => self.has_script_name = true,
-            b"PATH_INFO" => self.has_plain_path = value.len() > 1 && !value.contains(&b'%'),
-            _ => {}
-        }
-    }
-
-    /// Whether `SCRIPT_NAME` and `PATH_INFO` need no mending: no mount is configured, and both were
-    /// sent, in a form that no front end gets wrong.
-    fn is_split(self, is_mounted: bool) -> bool {
-        !is_mounted && self.has_script_name && self.has_plain_path
-    }
+/// What all requests have, `base`, and the variables of `request`, as Latin-1, those apart that WSGI
+/// forbids.
+pub(crate) fn environ<'py, S>(
+    base: &Bound<'py, PyDict>,
+    request: &Request<'_, S>,
+) -> PyResult<(Bound<'py, PyDict>, Seen)> {
+    LAST.with_borrow_mut(|last| match last.again(base, request)? {
+        Some(done) => Ok(done),
+        None => last.anew(base, request),
+    })
 }
 
 /// Puts `SCRIPT_NAME` and `PATH_INFO` right, as CGI has them.
@@ -74,60 +97,170 @@ pub(crate) fn split<S>(
     environ.set_item(intern!(py, "PATH_INFO"), latin1(py, &request.path_info()))
 }
 
-/// Adds the variables of `request` to `environ`, as Latin-1, those apart that WSGI forbids.
-pub(crate) fn fill<S>(environ: &Bound<'_, PyDict>, request: &Request<'_, S>) -> PyResult<Seen> {
-    LAST.with_borrow_mut(|last| {
-        let mut seen = Seen::default();
-        for (at, (name, value)) in request.vars().enumerate() {
-            if matches!(name, b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE") {
-                continue;
-            }
-            seen.look(name, value);
-            if at >= KEPT {
-                let py = environ.py();
-                environ.set_item(latin1(py, name), latin1(py, value))?;
-                continue;
-            }
-            if last.len() <= at {
-                last.resize_with(at + 1, || None);
-            }
-            set(environ, &mut last[at], name, value)?;
+impl Last {
+    /// For a request with the names of the last one; `None` if it has others.
+    fn again<'py, S>(
+        &mut self,
+        base: &Bound<'py, PyDict>,
+        request: &Request<'_, S>,
+    ) -> PyResult<Option<(Bound<'py, PyDict>, Seen)>> {
+        let py = base.py();
+        let mut variables = request.vars();
+        if variables.len().min(KEPT) != self.kept.len() {
+            return Ok(None);
         }
-        Ok(seen)
-    })
+        let Some(whole) = self.whole(base, request)? else { return Ok(None) };
+        let (mut seen, mut long) = (Seen::default(), Vec::new());
+        for (kept, (name, value)) in self.kept.iter_mut().zip(&mut variables) {
+            let Some(kept) = kept.as_mut().filter(|kept| kept.name == name) else {
+                return Ok(None);
+            };
+            seen.look(kept.meaning, value);
+            if kept.has(value) || kept.meaning == Meaning::Forbidden {
+                continue;
+            }
+            let text = kept.text(py, value);
+            if value.len() > KEPT_BYTES {
+                long.push((&kept.key, text));
+            } else {
+                whole.set_item(&kept.key, text)?;
+            }
+        }
+        let environ = whole.copy()?;
+        for (key, text) in long {
+            environ.set_item(key, text)?;
+        }
+        for (name, value) in variables {
+            seen.set(&environ, name, value)?;
+        }
+        Ok(Some((environ, seen)))
+    }
+
+    /// For a request with other names than the last one; they are kept.
+    fn anew<'py, S>(
+        &mut self,
+        base: &Bound<'py, PyDict>,
+        request: &Request<'_, S>,
+    ) -> PyResult<(Bound<'py, PyDict>, Seen)> {
+        let py = base.py();
+        let environ = base.copy()?;
+        let mut seen = Seen::default();
+        self.whole = None;
+        self.kept.resize_with(request.vars().len().min(KEPT), || None);
+        let mut places = self.kept.iter_mut();
+        for (name, value) in request.vars() {
+            let Some(kept) = places.next().and_then(|place| Kept::at(place, py, name)) else {
+                seen.set(&environ, name, value)?;
+                continue;
+            };
+            seen.look(kept.meaning, value);
+            if kept.meaning != Meaning::Forbidden {
+                let text = kept.text(py, value);
+                environ.set_item(&kept.key, text)?;
+            }
+        }
+        Ok((environ, seen))
+    }
+
+    /// The base with all that is kept, if that is there or the names have come a second time.
+    fn whole<'py, S>(
+        &mut self,
+        base: &Bound<'py, PyDict>,
+        request: &Request<'_, S>,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+        if let Some(whole) = self.whole.as_ref().filter(|whole| whole.base.is(base)) {
+            return Ok(Some(whole.environ.bind(base.py()).clone()));
+        }
+        let mut names = self.kept.iter().zip(request.vars());
+        if !names.all(|(kept, (name, _))| kept.as_ref().is_some_and(|kept| kept.name == name)) {
+            return Ok(None);
+        }
+        let environ = base.copy()?;
+        for kept in self.kept.iter().flatten() {
+            if let Some((_, text)) = &kept.value {
+                environ.set_item(&kept.key, text)?;
+            }
+        }
+        self.whole = Some(Whole { base: base.clone().unbind(), environ: environ.clone().unbind() });
+        Ok(Some(environ))
+    }
 }
 
-fn set(
-    environ: &Bound<'_, PyDict>,
-    kept: &mut Option<Kept>,
-    name: &[u8],
-    value: &[u8],
-) -> PyResult<()> {
-    let py = environ.py();
-    match kept {
-        Some(kept) if kept.name == name => {
-            if kept.value != value {
-                let text = latin1(py, value);
-                if value.len() > KEPT_BYTES {
-                    return environ.set_item(&kept.key, text);
-                }
-                kept.value.clear();
-                kept.value.extend_from_slice(value);
-                kept.text = text.unbind();
-            }
-            environ.set_item(&kept.key, &kept.text)
-        }
-        _ => {
-            let (key, text) = (latin1(py, name), latin1(py, value));
-            environ.set_item(&key, &text)?;
-            *kept = (name.len() <= KEPT_BYTES && value.len() <= KEPT_BYTES).then(|| Kept {
+impl Kept {
+    /// What is kept at a place of the variable `name`; `None` if its name is too long.
+    fn at<'k>(place: &'k mut Option<Self>, py: Python<'_>, name: &[u8]) -> Option<&'k mut Self> {
+        if place.as_ref().is_none_or(|kept| kept.name != name) {
+            *place = (name.len() <= KEPT_BYTES).then(|| Self {
                 name: name.to_vec(),
-                value: value.to_vec(),
-                key: key.unbind(),
-                text: text.unbind(),
+                meaning: Meaning::of(name),
+                key: latin1(py, name).unbind(),
+                value: None,
             });
-            Ok(())
         }
+        place.as_mut()
+    }
+
+    /// Whether this is the value that is kept.
+    fn has(&self, value: &[u8]) -> bool {
+        self.value.as_ref().is_some_and(|(kept, _)| kept == value)
+    }
+
+    /// The text of a value, which is kept if it is short.
+    fn text<'py>(&mut self, py: Python<'py>, value: &[u8]) -> Bound<'py, PyString> {
+        match &mut self.value {
+            Some((kept, text)) if kept == value => text.bind(py).clone(),
+            kept => {
+                let text = latin1(py, value);
+                if value.len() <= KEPT_BYTES {
+                    *kept = Some((value.to_vec(), text.clone().unbind()));
+                }
+                text
+            }
+        }
+    }
+}
+
+impl Meaning {
+    fn of(name: &[u8]) -> Self {
+        match name {
+            b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" => Self::Forbidden,
+            b"HTTPS" => Self::Https,
+            b"REQUEST_SCHEME" => Self::Scheme,
+            b"SCRIPT_NAME" => Self::ScriptName,
+            b"PATH_INFO" => Self::PathInfo,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Seen {
+    fn look(&mut self, meaning: Meaning, value: &[u8]) {
+        match meaning {
+            Meaning::Https => {
+                let on: [&[u8]; 3] = [b"on", b"1", b"yes"];
+                self.is_secure |= on.iter().any(|on| value.eq_ignore_ascii_case(on));
+            }
+            Meaning::Scheme => self.is_secure |= value.eq_ignore_ascii_case(b"https"),
+            Meaning::ScriptName => self.has_script_name = true,
+            Meaning::PathInfo => self.has_plain_path = value.len() > 1 && !value.contains(&b'%'),
+            Meaning::Forbidden | Meaning::Other => {}
+        }
+    }
+
+    /// Looks at a variable of which nothing is kept, and adds it.
+    fn set(&mut self, environ: &Bound<'_, PyDict>, name: &[u8], value: &[u8]) -> PyResult<()> {
+        let (py, meaning) = (environ.py(), Meaning::of(name));
+        self.look(meaning, value);
+        if meaning == Meaning::Forbidden {
+            return Ok(());
+        }
+        environ.set_item(latin1(py, name), latin1(py, value))
+    }
+
+    /// Whether `SCRIPT_NAME` and `PATH_INFO` need no mending: no mount is configured, and both were
+    /// sent, in a form that no front end gets wrong.
+    fn is_split(self, is_mounted: bool) -> bool {
+        !is_mounted && self.has_script_name && self.has_plain_path
     }
 }
 

@@ -151,12 +151,33 @@ pub(crate) fn with<R: Send>(
     number: Number,
     deed: impl FnOnce(&mut dyn Ends) -> io::Result<R> + Send,
 ) -> PyResult<R> {
-    let done = py.detach(|| {
-        if !LENT.is_set() {
-            return None;
-        }
-        LENT.with(|lent| (lent.number == number).then(|| deed(lent.ends)))
-    });
+    judged(py.detach(|| found(number, deed)))
+}
+
+/// As [`with`], for what never waits: the interpreter is not let go for it.
+///
+/// # Errors
+///
+/// As [`with`].
+pub(crate) fn at_once<R>(
+    number: Number,
+    deed: impl FnOnce(&mut dyn Ends) -> io::Result<R>,
+) -> PyResult<R> {
+    judged(found(number, deed))
+}
+
+/// What `deed` comes to; `None` if this thread does not serve the request `number`.
+fn found<R>(
+    number: Number,
+    deed: impl FnOnce(&mut dyn Ends) -> io::Result<R>,
+) -> Option<io::Result<R>> {
+    if !LENT.is_set() {
+        return None;
+    }
+    LENT.with(|lent| (lent.number == number).then(|| deed(lent.ends)))
+}
+
+fn judged<R>(done: Option<io::Result<R>>) -> PyResult<R> {
     let done = done.ok_or_else(|| {
         PyRuntimeError::new_err(
             "this request is over, or another thread serves it: read and write in the call that \

@@ -48,23 +48,23 @@ impl PyRequest {
     }
 
     /// Says the head of the response.
-    fn begin(&self, py: Python<'_>, status: u16, headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<()> {
+    fn begin(&self, status: u16, headers: Vec<(Vec<u8>, Vec<u8>)>) -> PyResult<()> {
         let mut head = ResponseHead::new(status);
         for (name, value) in headers {
             let name = String::from_utf8(name)
                 .map_err(|_| PyValueError::new_err("the name of a header is not ASCII"))?;
             head = head.header(name, value);
         }
-        lent::with(py, self.number, |ends| ends.begin(head))
+        lent::at_once(self.number, |ends| ends.begin(head))
     }
 
     /// Says the head of the response as a CGI program writes it, if `bytes` hold all of it: how
     /// many they are. `None` if more has to come.
-    fn begin_cgi(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<Option<usize>> {
+    fn begin_cgi(&self, bytes: &[u8]) -> PyResult<Option<usize>> {
         let decoded = ResponseHead::decode(bytes, HEAD_BYTES)
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
         let Some((head, taken)) = decoded else { return Ok(None) };
-        lent::with(py, self.number, |ends| ends.begin(head))?;
+        lent::at_once(self.number, |ends| ends.begin(head))?;
         Ok(Some(taken))
     }
 
@@ -76,8 +76,8 @@ impl PyRequest {
 
     /// Whether a part of the response has been sent.
     #[getter]
-    fn sent(&self, py: Python<'_>) -> PyResult<bool> {
-        lent::with(py, self.number, |ends| Ok(ends.is_sent()))
+    fn sent(&self) -> PyResult<bool> {
+        lent::at_once(self.number, |ends| Ok(ends.is_sent()))
     }
 }
 

@@ -12,7 +12,7 @@ use scgi_protocol::inherit;
 use scgi_worker::{App, Exit, Request, Response};
 
 use crate::call::{call, prepare};
-use crate::environ::{fill, split};
+use crate::environ::{environ, split};
 use crate::lent;
 use crate::request::PyRequest;
 use crate::wsgi::Wsgi;
@@ -59,8 +59,8 @@ pub(crate) fn serve_calls(
     is_split: bool,
     place: Place,
 ) -> PyResult<i32> {
-    let target = Arc::new(target);
-    serve(py, place, move |request| answer(&target, is_split, request))
+    let calls = Arc::new(Calls { target, base: PyDict::new(py).unbind(), is_split });
+    serve(py, place, move |request| calls.answer(request))
 }
 
 /// Makes this process leave, by SIGTERM, when `parent` is no more.
@@ -110,26 +110,35 @@ fn serve(
     })
 }
 
-fn answer(target: &Arc<Py<PyAny>>, is_split: bool, request: &mut Request<'_>) -> Response {
-    let number = lent::next_number();
-    let environ = match prepare(|py| environ(py, is_split, request)) {
-        Ok(environ) => environ,
-        Err(answer) => return answer,
-    };
-    let length = request.content_length();
-    let target = Arc::clone(target);
-    Response::staged(move |body, out| {
-        call(number, body, out, |py| {
-            target.call1(py, (environ, PyRequest { number, length })).map(drop)
-        })
-    })
+/// A function that is called for each request.
+struct Calls {
+    target: Py<PyAny>,
+    /// Nothing, which is what all of its requests have.
+    base: Py<PyDict>,
+    is_split: bool,
 }
 
-fn environ(py: Python<'_>, is_split: bool, request: &Request<'_>) -> PyResult<Py<PyDict>> {
-    let environ = PyDict::new(py);
-    let seen = fill(&environ, request)?;
-    if is_split {
-        split(&environ, request, seen, true)?;
+impl Calls {
+    fn answer(self: &Arc<Self>, request: &mut Request<'_>) -> Response {
+        let number = lent::next_number();
+        let environ = match prepare(|py| self.environ(py, request)) {
+            Ok(environ) => environ,
+            Err(answer) => return answer,
+        };
+        let length = request.content_length();
+        let this = Arc::clone(self);
+        Response::staged(move |body, out| {
+            call(number, body, out, |py| {
+                this.target.call1(py, (environ, PyRequest { number, length })).map(drop)
+            })
+        })
     }
-    Ok(environ.unbind())
+
+    fn environ(&self, py: Python<'_>, request: &Request<'_>) -> PyResult<Py<PyDict>> {
+        let (environ, seen) = environ(self.base.bind(py), request)?;
+        if self.is_split {
+            split(&environ, request, seen, true)?;
+        }
+        Ok(environ.unbind())
+    }
 }

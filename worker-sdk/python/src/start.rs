@@ -8,6 +8,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pyo3::exceptions::{PyAssertionError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use scgi_worker::ResponseHead;
@@ -49,7 +50,7 @@ impl StartResponse {
 
     /// Says the head, if that was not done yet. `whole` is the length of the body in bytes, if it
     /// is known; the app's own word counts first.
-    pub(crate) fn begin(&self, py: Python<'_>, whole: Option<usize>) -> PyResult<()> {
+    pub(crate) fn begin(&self, whole: Option<usize>) -> PyResult<()> {
         let said = std::mem::replace(&mut *self.lock(), Saying::Said);
         match said {
             Saying::Said => Ok(()),
@@ -63,7 +64,7 @@ impl StartResponse {
                     Some(bytes) => head.header("Content-Length", bytes.to_string()),
                     None => head,
                 };
-                lent::with(py, self.number, |ends| ends.begin(head))
+                lent::at_once(self.number, |ends| ends.begin(head))
             }
         }
     }
@@ -82,11 +83,10 @@ impl StartResponse {
         headers: &Bound<'_, PyList>,
         exc_info: Option<&Bound<'_, PyTuple>>,
     ) -> PyResult<Py<PyAny>> {
-        let py = slf.py();
         let this = slf.get();
         let is_first = matches!(*this.lock(), Saying::Nothing);
         match exc_info {
-            Some(exc_info) if lent::with(py, this.number, |ends| Ok(ends.is_sent()))? => {
+            Some(exc_info) if lent::at_once(this.number, |ends| Ok(ends.is_sent()))? => {
                 return Err(PyErr::from_value(exc_info.get_item(1)?));
             }
             None if !is_first => {
@@ -97,12 +97,12 @@ impl StartResponse {
             _ => {}
         }
         *this.lock() = Saying::Head(head(status, headers)?);
-        Ok(slf.getattr("write")?.unbind())
+        Ok(slf.getattr(intern!(slf.py(), "write"))?.unbind())
     }
 
     /// Sends a part of the body at once, as programs older than iterables do.
     fn write(&self, py: Python<'_>, bytes: &[u8]) -> PyResult<()> {
-        self.begin(py, None)?;
+        self.begin(None)?;
         lent::with(py, self.number, |ends| {
             ends.write(bytes)?;
             ends.flush()

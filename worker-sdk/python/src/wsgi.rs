@@ -9,13 +9,16 @@ use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 use scgi_worker::{IntoResponse, Request, Response};
 
 use crate::call::{call, prepare};
-use crate::environ::{fill, split};
+use crate::environ::{environ, split};
 use crate::lent::{self, Number};
 use crate::request::PyRequest;
 use crate::start::StartResponse;
 
 /// A body up to this size, in bytes, is in memory before the app is called.
 const READ_BYTES: u64 = 1 << 20;
+
+/// An answer up to this size, in bytes, is sent when it is whole; writing it does not wait.
+const HELD_BYTES: usize = 8 << 10;
 
 /// A WSGI app, and what every request of it has.
 pub(crate) struct Wsgi {
@@ -55,8 +58,7 @@ impl Wsgi {
         early: Option<&[u8]>,
         number: Number,
     ) -> PyResult<Py<PyDict>> {
-        let environ = self.base.bind(py).copy()?;
-        let seen = fill(&environ, request)?;
+        let (environ, seen) = environ(self.base.bind(py), request)?;
         split(&environ, request, seen, self.is_mounted)?;
         if seen.is_secure {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
@@ -106,13 +108,13 @@ fn send(answer: &Bound<'_, PyAny>, start: &StartResponse, number: Number) -> PyR
         if bytes.is_empty() {
             continue;
         }
-        start.begin(py, None)?;
+        start.begin(None)?;
         lent::with(py, number, |ends| {
             ends.write(bytes)?;
             ends.flush()
         })?;
     }
-    start.begin(py, None)
+    start.begin(None)
 }
 
 fn send_all<'py>(
@@ -127,13 +129,14 @@ fn send_all<'py>(
         whole += piece.as_bytes().len();
         all.push(piece);
     }
-    let Some(py) = all.first().map(Bound::py) else {
-        return Python::attach(|py| start.begin(py, Some(0)));
-    };
-    start.begin(py, Some(whole))?;
+    start.begin(Some(whole))?;
     for piece in &all {
-        let bytes = piece.as_bytes();
-        lent::with(py, number, |ends| ends.write_whole(bytes))?;
+        let (py, bytes) = (piece.py(), piece.as_bytes());
+        if whole <= HELD_BYTES {
+            lent::at_once(number, |ends| ends.write(bytes))?;
+        } else {
+            lent::with(py, number, |ends| ends.write_whole(bytes))?;
+        }
     }
     Ok(())
 }

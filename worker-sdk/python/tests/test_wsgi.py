@@ -83,6 +83,27 @@ class Wsgi(unittest.TestCase):
         self.assertEqual(second.body, b"['HTTP_X_A3']")
         self.assertEqual(third.body, b"['HTTP_X_A1', 'HTTP_X_C2']")
 
+    def test_requests_that_look_alike_have_variables_of_their_own(self) -> None:
+        worker = self.serve(
+            """
+    def seen(environ, start_response):
+        own = sorted((k, v) for k, v in environ.items() if k.startswith("HTTP_"))
+        environ.update(HTTP_A="another", HTTP_Z="left behind")
+        return text(start_response, own)
+    """
+        )
+        long = "x" * 100
+        for a, b in [("1", "2"), ("1", "2"), ("1", "3"), (long, "3"), (long, ""), ("2", long)]:
+            answer = worker.ask("/seen", HTTP_A=a, HTTP_B=b, HTTP_CONTENT_LENGTH="0")
+
+            self.assertEqual(answer.body.decode(), str([("HTTP_A", a), ("HTTP_B", b)]))
+
+        many = {f"HTTP_{number:02}": str(number) for number in range(80)}
+        for values in (many, many, {**many, "HTTP_70": "other"}):
+            answer = worker.ask("/seen", **values)
+
+            self.assertEqual(answer.body.decode(), str(sorted(values.items())))
+
     def test_the_body_can_be_read_in_every_way_and_ends_where_it_does(self) -> None:
         worker = self.serve(
             """

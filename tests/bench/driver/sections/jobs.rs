@@ -4,6 +4,7 @@ use std::io;
 
 use scgi_tests::bench::job::Job;
 
+use crate::aims::Aims;
 use crate::measure::{Amount, Load, Pace, Sample, announce, foreign, ratio, side_by_side, typical};
 use crate::options::Options;
 use crate::server::{Server, Shape};
@@ -11,7 +12,7 @@ use crate::table::Table;
 
 const CONNECTIONS: u32 = 32;
 
-/// Prints the table.
+/// Prints the table, and behind it what is aimed at.
 pub(crate) fn run(options: &Options) -> io::Result<()> {
     let title = format!("Jobs: {CONNECTIONS} connections at once, then one");
     let columns = [
@@ -28,17 +29,20 @@ pub(crate) fn run(options: &Options) -> io::Result<()> {
         "foreign",
     ];
     let table = Table::begin(&title, &columns);
+    let mut aims = Aims::default();
     for &transport in &options.transports {
         for &workers in &options.workers {
             for &job in &options.jobs {
-                cell(options, &table, Shape { transport, workers, job })?;
+                let shape = Shape { transport, workers, job };
+                cell(options, &table, shape, &mut aims)?;
             }
         }
     }
+    aims.print();
     Ok(())
 }
 
-fn cell(options: &Options, table: &Table, shape: Shape) -> io::Result<()> {
+fn cell(options: &Options, table: &Table, shape: Shape, aims: &mut Aims) -> io::Result<()> {
     announce(&format!(
         "{} on {} with {} workers",
         shape.job.name(),
@@ -57,6 +61,9 @@ fn cell(options: &Options, table: &Table, shape: Shape) -> io::Result<()> {
             amount: Amount::Seconds(options.seconds()),
         };
         let samples = side_by_side(&servers, load, options.repetitions())?;
+        if connections == CONNECTIONS {
+            aims.take(shape, &options.contenders, &samples);
+        }
         for (contender, own) in options.contenders.iter().zip(&samples) {
             let mut row = vec![
                 shape.transport.name().to_owned(),
