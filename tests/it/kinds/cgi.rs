@@ -73,6 +73,21 @@ fn a_path_that_is_no_text_reaches_a_program_byte_for_byte() {
 }
 
 #[test]
+fn what_a_program_says_goes_out_as_it_was_said_and_nothing_is_added() {
+    let daemon = scripts(&[(
+        "says",
+        "#!/bin/sh\nprintf 'X-Name: caf\\351\\nStatus: 404 Nope\\n'\n\
+         printf 'Content-Length: 5\\n\\nhere\\n'\n",
+    )]);
+    let head = scgi_protocol::scgi::RequestHead::new(0).variable("REQUEST_URI", "/says");
+
+    let answer = daemon.app("scripts").throw(&head.encode().unwrap()).unwrap();
+
+    let expected = b"Status: 404 Nope\r\nX-Name: caf\xe9\r\nContent-Length: 5\r\n\r\nhere\n";
+    assert!(answer == expected, "{}", answer.escape_ascii());
+}
+
+#[test]
 fn a_body_goes_through_a_program_and_back() {
     let daemon = scripts(&[("echo", ECHO)]);
     let body: Vec<u8> = (0..700_000_u32).map(|n| n.to_le_bytes()[1]).collect();

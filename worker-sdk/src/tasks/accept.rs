@@ -1,6 +1,14 @@
 //! Takes connections from the listeners, and whole requests from the shield, as many at once as the
 //! worker has room for.
 //!
+//! ```text
+//! at the entrance ─comes in─▶ serving ─done without waiting─▶ at the entrance
+//!                                └─ has to wait: another task takes its place at the entrance
+//! ```
+//!
+//! One task stands there and serves who comes in, here and now: most can be, and need no task of their
+//! own.
+//!
 //! The listeners stand in the runtime's epoll set, which knows no EPOLLEXCLUSIVE: a connection
 //! wakes every worker that has nothing to do, and all but one find nothing. So a pool of tasks
 //! wants few workers that serve much at once, where a pool of threads may have many.
@@ -8,17 +16,18 @@
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 
 use super::connection::{Arrival, serve};
 use super::eye::Eye;
 use super::{Floor, HttpService, Place};
+use crate::intake::Intake;
 use crate::listener::Listener;
 use crate::log;
 use crate::shield::Shield;
@@ -30,86 +39,100 @@ const REST: Duration = Duration::from_millis(50);
 /// the rest.
 const LAST_ONES: usize = 16;
 
-/// Takes connections from `listeners`, and requests that were waited for, and has each served, until
-/// `asked` says that it is time to leave.
-///
-/// # Errors
-///
-/// If the runtime cannot wait for a listener.
-pub(super) async fn accept(
+/// Stands at the entrance until it is time to leave, and serves who comes in.
+pub(super) fn stand(
     floor: Arc<Floor>,
     service: impl HttpService,
-    listeners: Vec<Listener>,
-    mut asked: watch::Receiver<bool>,
-) -> io::Result<()> {
-    let mut entrance = Entrance::of(listeners, &floor.shield)?;
-    loop {
-        let place = tokio::select! {
-            biased;
-            _ = asked.wait_for(|asked| *asked) => break,
-            place = floor.place() => place,
-        };
-        let arrival = tokio::select! {
-            biased;
-            arrival = entrance.next() => arrival,
-            _ = asked.wait_for(|asked| *asked) => break,
-        };
-        begin(Arc::clone(&floor), service.clone(), arrival, place).await;
-    }
-    // One that only this worker was told of would wait for nobody.
-    for door in &entrance.doors {
-        for _ in 0..LAST_ONES {
-            let Ok(connection) = door.listener.accept() else { break };
-            let place = floor.place().await;
-            begin(Arc::clone(&floor), service.clone(), Arrival::Fresh(connection), place).await;
+    mut entrance: Entrance,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        let mut intake = Intake::default();
+        while let Some((arrival, place)) = entrance.next(&floor).await {
+            let work = serve(&floor, service.clone(), arrival, place.slot, &mut intake);
+            let mut work = pin!(work);
+            let first = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
+            if first.is_pending() {
+                tokio::spawn(stand(Arc::clone(&floor), service.clone(), entrance));
+                return work.await;
+            }
         }
-    }
-    Ok(())
+    })
 }
 
-/// Serves a connection here and now if it can be done without waiting, and in a task of its own
-/// otherwise: most need none.
-pub(super) async fn begin(
-    floor: Arc<Floor>,
-    service: impl HttpService,
-    arrival: Arrival,
-    place: Place,
-) {
-    let work = async move {
-        serve(&floor, service, arrival, place.slot).await;
+/// Serves one in a task of its own.
+pub(super) fn begin(floor: Arc<Floor>, service: impl HttpService, arrival: Arrival, place: Place) {
+    tokio::spawn(async move {
+        serve(&floor, service, arrival, place.slot, &mut Intake::default()).await;
         drop(place);
-    };
-    let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
-    let first = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await;
-    if first.is_pending() {
-        tokio::spawn(work);
-    }
+    });
 }
 
-/// All ways in.
-struct Entrance {
+/// Nobody stands at the entrance any more.
+#[derive(Debug)]
+pub(super) struct Closed;
+
+/// All ways in, in the hands of the task that stands there.
+#[derive(Debug)]
+pub(super) struct Entrance {
     doors: Vec<Door>,
     /// The door that is looked at first: each in its turn.
     turn: usize,
     shield: Arc<Shield>,
     bell: Eye,
+    /// Says when it is time to leave.
+    asked: watch::Receiver<bool>,
+    /// Connections to be taken after that.
+    last_ones: usize,
+    closed: mpsc::Sender<Closed>,
 }
 
 /// A listener, and the runtime's eye on it.
+#[derive(Debug)]
 struct Door {
     listener: Listener,
     eye: Eye,
 }
 
 impl Entrance {
-    fn of(listeners: Vec<Listener>, shield: &Arc<Shield>) -> io::Result<Self> {
-        let doors = listeners.into_iter().map(Door::of).collect::<io::Result<_>>()?;
+    /// An entrance by `listeners` and from the shield until `asked`; tells of its end by `closed`,
+    /// which has room for that.
+    ///
+    /// # Errors
+    ///
+    /// If the runtime cannot wait for one of them.
+    pub(super) fn of(
+        listeners: Vec<Listener>,
+        shield: &Arc<Shield>,
+        asked: watch::Receiver<bool>,
+        closed: mpsc::Sender<Closed>,
+    ) -> io::Result<Self> {
+        let doors = listeners.into_iter().map(Door::of).collect::<io::Result<Vec<_>>>()?;
         let bell = Eye::on(shield.as_fd())?;
-        Ok(Self { doors, turn: 0, shield: Arc::clone(shield), bell })
+        let last_ones = LAST_ONES * doors.len();
+        Ok(Self { doors, turn: 0, shield: Arc::clone(shield), bell, asked, last_ones, closed })
     }
 
-    /// The next one to be served.
-    async fn next(&mut self) -> Arrival {
+    /// The next one to be served, and room for it; `None` when it is time to leave.
+    async fn next(&mut self, floor: &Arc<Floor>) -> Option<(Arrival, Place)> {
+        if !*self.asked.borrow() {
+            let mut asked = self.asked.clone();
+            let came = async {
+                let place = floor.place().await;
+                (self.arrival().await, place)
+            };
+            tokio::select! {
+                biased;
+                came = came => return Some(came),
+                _ = asked.wait_for(|asked| *asked) => {}
+            }
+        }
+        // One that only this worker was told of would wait for nobody.
+        self.last_ones = self.last_ones.checked_sub(1)?;
+        let connection = self.doors.iter().find_map(|door| door.listener.accept().ok())?;
+        Some((Arrival::Fresh(connection), floor.place().await))
+    }
+
+    async fn arrival(&mut self) -> Arrival {
         loop {
             match poll_fn(|cx| self.poll_next(cx)).await {
                 Ok(arrival) => return arrival,
@@ -154,5 +177,12 @@ impl Door {
                 }
             }
         })
+    }
+}
+
+impl Drop for Entrance {
+    fn drop(&mut self) {
+        // Nobody is told only if nobody asks any more.
+        let _ = self.closed.try_send(Closed);
     }
 }

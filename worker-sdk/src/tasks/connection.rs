@@ -26,12 +26,11 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::page::{Phase, now_ns};
 use scgi_protocol::scgi::{self, Head};
-use tokio::time::timeout;
 
-use super::incoming::{self, Incoming};
+use super::incoming::{Incoming, discard};
 use super::receive::{NotWhole, receive_head, receive_tail};
 use super::reply::{Fault, Outlet, Whole, may_block};
-use super::request::request;
+use super::request::{Variables, request};
 use super::wire::Wire;
 use super::{Floor, HttpService};
 use crate::account::{self, described, panic_text, refusal};
@@ -46,9 +45,6 @@ use crate::tally::Record;
 use crate::unsent::Unsent;
 use crate::wire::{Socket, Wire as _};
 
-/// Bytes of a body that nobody wants, heard at once.
-const WASTE_BYTES: usize = 16 << 10;
-
 /// A connection to be served.
 #[derive(Debug)]
 pub(super) enum Arrival {
@@ -60,11 +56,19 @@ pub(super) enum Arrival {
 
 /// A request to be served.
 struct Arrived<'r> {
-    head: &'r Head<'r>,
+    head: Head<'r>,
+    /// What the head was decoded from.
+    bytes: &'r Bytes,
     /// What has come of the body, or more.
     body: Bytes,
-    /// Bytes of the head.
-    taken: usize,
+}
+
+/// The same as the service is told of it.
+struct Understood {
+    request: http::Request<Incoming>,
+    variables: Variables,
+    /// It waited longer than anybody should.
+    is_late: bool,
 }
 
 /// How a request ended.
@@ -78,16 +82,29 @@ enum Ending {
     Gone,
 }
 
-/// Serves a connection with `service`, and keeps account of it at `slot`.
-pub(super) async fn serve(floor: &Floor, service: impl HttpService, from: Arrival, slot: usize) {
-    let (socket, mut intake, slow) = match from {
-        Arrival::Fresh(fd) => (Socket::new(fd), Intake::default(), None),
-        Arrival::Whole(Ready { wire, intake, slow, .. }) => (wire, intake, Some(slow)),
+/// Serves a connection with `service`, and keeps account of it at `slot`; receives into `intake`,
+/// whatever is in there.
+pub(super) async fn serve(
+    floor: &Floor,
+    service: impl HttpService,
+    from: Arrival,
+    slot: usize,
+    intake: &mut Intake,
+) {
+    let (socket, slow) = match from {
+        Arrival::Fresh(fd) => {
+            intake.clear();
+            (Socket::new(fd), None)
+        }
+        Arrival::Whole(ready) => {
+            *intake = ready.intake;
+            (ready.wire, Some(ready.slow))
+        }
     };
     let wire = Arc::new(Wire::new(socket));
     let record = floor.terms.tally.record(slot);
     let exchange = Exchange { floor, wire: &wire, record, since_ns: now_ns(), slow };
-    let parked = match exchange.take_up(service, &mut intake).await {
+    let parked = match exchange.take_up(service, intake).await {
         Ok(leaving) => leaving.map(Parked::Leaving),
         Err(not_whole) => exchange.turn_away(not_whole, intake),
     };
@@ -126,10 +143,15 @@ impl Exchange<'_> {
         }
         let terms = &self.floor.terms;
         let (input, tail) = intake.parts();
-        let decoded = scgi::decode(input, &terms.codec).map_err(NotWhole::Refused)?;
+        let needed = scgi::needed(input, &terms.codec).map_err(NotWhole::Refused)?;
+        let parts = needed.and_then(|taken| input.split_at_checked(taken));
+        let (head, arrived) = parts.ok_or(NotWhole::Incomplete)?;
+        // One copy, of which all that the service is told is a part.
+        let bytes = Bytes::copy_from_slice(head);
+        let decoded = scgi::decode(&bytes, &terms.codec).map_err(NotWhole::Refused)?;
         let (head, taken) = decoded.ok_or(NotWhole::Incomplete)?;
         if self.slow.is_none() {
-            tail.expect(head.content_length(), &input[taken..], &terms.limits);
+            tail.expect(head.content_length(), arrived, &terms.limits);
             let received = receive_tail(self.wire, tail, self.since_ns).await;
             if let Err(NotWhole::Gone) = received {
                 self.give_up(&head, (taken + tail.received()) as u64);
@@ -142,17 +164,20 @@ impl Exchange<'_> {
         }
         let body = match tail.take() {
             Some(bytes) => bytes.into(),
-            None => Bytes::copy_from_slice(&input[taken..]),
+            None => Bytes::copy_from_slice(arrived),
         };
-        Ok(self.run(service, Arrived { head: &head, body, taken }).await)
+        Ok(self.run(service, Arrived { head, bytes: &bytes, body }).await)
     }
 
     /// Ends a connection that brought no request, or none yet.
     #[cold]
-    fn turn_away(&self, not_whole: NotWhole, intake: Intake) -> Option<Parked> {
+    fn turn_away(&self, not_whole: NotWhole, intake: &mut Intake) -> Option<Parked> {
         match not_whole {
             NotWhole::Nothing | NotWhole::Gone => None,
-            NotWhole::Waits => Some(Parked::Coming { intake, since_ns: self.since_ns }),
+            NotWhole::Waits => {
+                let intake = std::mem::take(intake);
+                Some(Parked::Coming { intake, since_ns: self.since_ns })
+            }
             NotWhole::Incomplete => {
                 self.record.refused(Refusal::Incomplete);
                 None
@@ -181,9 +206,9 @@ impl Exchange<'_> {
     }
 
     async fn run(&self, service: impl HttpService, arrived: Arrived<'_>) -> Option<Leaving> {
-        let Arrived { head, body, taken } = arrived;
-        let limits = &self.floor.terms.limits;
-        let (request, is_late) = self.understand(head, &body);
+        let (limits, taken) = (&self.floor.terms.limits, arrived.bytes.len());
+        let Understood { request, variables, is_late } = self.understand(arrived);
+        let head = &*variables.0;
         let length = request.body().remaining();
         let head_only = request.method() == http::Method::HEAD;
         let mut outlet = Outlet::new(self.wire, limits);
@@ -260,20 +285,24 @@ impl Exchange<'_> {
         self.leave(Leaving::reply(unsent, end, rest, &self.floor.terms.limits))
     }
 
-    /// The request that a head means, begun on the page; whether it waited longer than any should.
-    fn understand(&self, head: &Head<'_>, arrived: &Bytes) -> (http::Request<Incoming>, bool) {
+    /// The request that a head means, begun on the page.
+    fn understand(&self, arrived: Arrived<'_>) -> Understood {
+        let Arrived { head, bytes, body: arrived } = arrived;
         let limits = &self.floor.terms.limits;
-        let clues = Clues::of(head);
-        let waited = account::begin(self.record, head, &clues, (self.since_ns, self.slow));
+        let clues = Clues::of(&head);
+        let waited = account::begin(self.record, &head, &clues, (self.since_ns, self.slow));
         self.record.phase(Phase::Handling);
         let is_late = waited.zip(limits.queue_timeout).is_some_and(|(waited, most)| waited > most);
         let mut coming = scgi::Body::new(head.content_length());
-        let wanted = coming.take(arrived).len();
+        let wanted = coming.take(&arrived).len();
         self.wire.surplus.store(wanted < arrived.len(), Relaxed);
         self.wire.unread.store(coming.remaining(), Relaxed);
         let early = arrived.slice(..wanted);
         let body = Incoming::new(Arc::clone(self.wire), early, limits.body_timeout);
-        (request(head, &clues, self.floor.mount.as_deref(), body), is_late)
+        let mut request = request(&head, bytes, &clues, self.floor.mount.as_deref(), body);
+        let variables = Variables(Arc::new(head.into_owned()));
+        request.extensions_mut().insert(variables.clone());
+        Understood { request, variables, is_late }
     }
 
     /// Runs the service and sends what it answers, unless the client leaves meanwhile.
@@ -293,7 +322,7 @@ impl Exchange<'_> {
             let response = answered.map_err(|error| error.to_string())?;
             if self.wire.unread.load(Relaxed) > 0 && may_block(&response) {
                 let limits = &self.floor.terms.limits;
-                self.discard(limits.discard_bytes, limits.discard_timeout).await;
+                discard(self.wire, limits.discard_bytes, limits.discard_timeout).await;
             }
             self.record.phase(Phase::Writing);
             match outlet.reply(response, head_only).await {
@@ -362,21 +391,5 @@ impl Exchange<'_> {
             Ok(()) => Ending::Answered,
             Err(_) => Ending::Gone,
         }
-    }
-
-    /// Reads on without use for it, until the end, `most` bytes or `longest`.
-    async fn discard(&self, most: u64, longest: Duration) {
-        let (wire, mut frame) = (self.wire, Vec::with_capacity(WASTE_BYTES));
-        let before = wire.unread.load(Relaxed);
-        let read = async {
-            while wire.unread.load(Relaxed) > 0 && before - wire.unread.load(Relaxed) < most {
-                frame.clear();
-                if poll_fn(|cx| incoming::receive(wire, &mut frame, cx)).await.is_err() {
-                    return;
-                }
-            }
-        };
-        // Whoever sends for longer than this has had time enough to take the answer.
-        let _ = timeout(longest, read).await;
     }
 }

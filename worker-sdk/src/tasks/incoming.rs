@@ -2,6 +2,7 @@
 //!
 //! Never reads past `CONTENT_LENGTH`, and never takes the end of input for the end of the body.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,12 +12,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use super::wire::Wire;
 
 /// The most that is received at once, in bytes.
 const FRAME_BYTES: u64 = 64 << 10;
+
+/// Bytes that nobody wants, received at once.
+const WASTE_BYTES: usize = 16 << 10;
 
 /// The body of a request that a task serves.
 ///
@@ -66,11 +70,7 @@ impl Incoming {
 }
 
 /// Receives a part of the body into the memory that `frame` has, and no more than the body has.
-pub(super) fn receive(
-    wire: &Wire,
-    frame: &mut Vec<u8>,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
+fn receive(wire: &Wire, frame: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
     let unread = wire.unread.load(Relaxed);
     match ready!(wire.poll_append(frame, cx)) {
         Ok(0) => {
@@ -91,6 +91,22 @@ pub(super) fn receive(
             Poll::Ready(Err(error))
         }
     }
+}
+
+/// Receives of the body what nobody wants, until its end, `most` bytes or `longest`.
+pub(super) async fn discard(wire: &Wire, most: u64, longest: Duration) {
+    let mut frame = Vec::with_capacity(WASTE_BYTES);
+    let before = wire.unread.load(Relaxed);
+    let read = async {
+        while wire.unread.load(Relaxed) > 0 && before - wire.unread.load(Relaxed) < most {
+            frame.clear();
+            if poll_fn(|cx| receive(wire, &mut frame, cx)).await.is_err() {
+                return;
+            }
+        }
+    };
+    // Whoever sends for longer than this has had time enough to take the answer.
+    let _ = timeout(longest, read).await;
 }
 
 impl http_body::Body for Incoming {

@@ -32,10 +32,11 @@ use http_body::Body;
 use scgi_protocol::address::Address;
 use scgi_protocol::page::now_ns;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tower_service::Service;
 
+use accept::Entrance;
 use connection::Arrival;
 use eye::Eye;
 pub use incoming::Incoming;
@@ -267,8 +268,9 @@ impl Floor {
     ) -> io::Result<()> {
         let (tell, asked) = watch::channel(false);
         let wake = Eye::on(drain.as_fd())?;
-        let accept = accept::accept(Arc::clone(self), service.clone(), listeners, asked);
-        let mut accept = tokio::spawn(accept);
+        let (closed, mut is_closed) = mpsc::channel(1);
+        let entrance = Entrance::of(listeners, &self.shield, asked, closed)?;
+        tokio::spawn(accept::stand(Arc::clone(self), service.clone(), entrance));
         let threads = self.concurrency.get();
         self.terms.tally.accepting(threads, now_ns());
         self.pulse.ready();
@@ -283,13 +285,13 @@ impl Floor {
         };
         tokio::select! {
             () = until_asked => {}
-            // It ends before it is told to only if the runtime cannot wait for a listener.
-            ended = &mut accept => return ended.map_err(io::Error::other)?,
+            // A task stands there until it is told to leave, unless it has panicked.
+            _ = is_closed.recv() => return Err(io::Error::other("the listeners are left alone")),
         }
         self.terms.tally.draining(threads);
         self.pulse.stopping();
         let _ = tell.send(true);
-        accept.await.map_err(io::Error::other)??;
+        is_closed.recv().await;
         self.let_go(service).await;
         Ok(())
     }
@@ -301,7 +303,7 @@ impl Floor {
                 match self.shield.take().map(Arrival::Whole) {
                     Some(arrival) => {
                         let place = self.place().await;
-                        accept::begin(Arc::clone(self), service.clone(), arrival, place).await;
+                        accept::begin(Arc::clone(self), service.clone(), arrival, place);
                     }
                     None => self.look_again().await,
                 }

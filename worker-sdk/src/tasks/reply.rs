@@ -22,6 +22,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use super::wire::Wire;
 use crate::limits::Limits;
+use crate::reply::decimal;
 use crate::unsent::Unsent;
 use crate::wire::Wire as _;
 
@@ -30,6 +31,9 @@ pub(super) type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Pieces up to this size are held back while more are there to go with them.
 const HELD_BYTES: usize = 16 << 10;
+
+/// Room made at once for a head, in bytes.
+const HEAD_BYTES: usize = 512;
 
 /// How long the end of a reply is waited for, before others do it.
 const SETTLE: Duration = Duration::from_millis(5);
@@ -126,6 +130,8 @@ impl<'w> Outlet<'w> {
         let (parts, body) = response.into_parts();
         let length = announced(&parts, &body, head_only);
         self.held.clear();
+        let short = length.and_then(|length| usize::try_from(length).ok());
+        self.held.reserve(HEAD_BYTES + short.filter(|bytes| *bytes <= HELD_BYTES).unwrap_or(0));
         let written = write_head(&mut self.held, &parts, length);
         let bytes = written.map_err(|error| Fault::Handler(error.to_string()))?;
         self.large_head = Some(bytes).filter(|bytes| *bytes > NGINX_HEADER_BYTES);
@@ -265,7 +271,7 @@ fn write_head(
         }
     }
     if let Some(length) = length.filter(|_| !has_no_body(status)) {
-        head.header("Content-Length", length.to_string())?;
+        head.header("Content-Length", decimal(length, &mut [0; 20]))?;
     }
     Ok(head.finish())
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
@@ -65,9 +66,10 @@ impl Variables {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount(pub String);
 
-/// The request that a head means.
+/// The request that a head means, which was decoded from `bytes`; its [`Variables`] apart.
 pub(super) fn request(
     head: &Head<'_>,
+    bytes: &Bytes,
     clues: &Clues<'_>,
     mount: Option<&str>,
     body: Incoming,
@@ -75,27 +77,25 @@ pub(super) fn request(
     let place = Place::of(clues, mount);
     let mut request = http::Request::new(body);
     *request.method_mut() = Method::from_bytes(clues.method().as_bytes()).unwrap_or_default();
-    *request.uri_mut() = uri(head, clues, &place);
+    *request.uri_mut() = uri(head, bytes, clues, &place);
     *request.version_mut() = version(head);
-    *request.headers_mut() = headers(head);
-    let extensions = request.extensions_mut();
-    extensions.insert(Variables(Arc::new(head.clone().into_owned())));
+    *request.headers_mut() = headers(head, bytes);
     if !place.mount.is_empty() {
-        extensions.insert(Mount(place.mount.into_owned()));
+        request.extensions_mut().insert(Mount(place.mount.into_owned()));
     }
     request
 }
 
 /// The app's own path and the query.
-fn uri(head: &Head<'_>, clues: &Clues<'_>, place: &Place<'_>) -> Uri {
+fn uri(head: &Head<'_>, bytes: &Bytes, clues: &Clues<'_>, place: &Place<'_>) -> Uri {
     let raw = clues.request_uri.unwrap_or_default();
     let path = own_path(path_of(raw), place);
     let query = head.get("QUERY_STRING").filter(|query| !query.is_empty());
     let text = match query {
-        None => path.into_owned().into_bytes(),
-        Some(query) => [path.as_bytes(), b"?", query].concat(),
+        None => shared(bytes, path.as_bytes()),
+        Some(query) => [path.as_bytes(), b"?", query].concat().into(),
     };
-    let target = PathAndQuery::from_maybe_shared(bytes::Bytes::from(text));
+    let target = PathAndQuery::from_maybe_shared(text);
     // A query with bytes that no URI has is left out rather than the request refused.
     target.map(Uri::from).or_else(|_| Uri::try_from(&*encoded(&place.path))).unwrap_or_default()
 }
@@ -125,24 +125,37 @@ fn version(head: &Head<'_>) -> Version {
 }
 
 /// The client's headers; those that cannot be headers are left out.
-fn headers(head: &Head<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(head.iter().len() / 2);
+fn headers(head: &Head<'_>, bytes: &Bytes) -> HeaderMap {
+    let of_client = head.iter().filter(|(variable, _)| variable.starts_with(b"HTTP_")).count();
+    let mut headers = HeaderMap::with_capacity(of_client + 2);
     for (variable, value) in head.iter() {
-        let name = match variable {
-            b"CONTENT_TYPE" if !value.is_empty() => CONTENT_TYPE,
-            b"CONTENT_LENGTH" if head.content_length() > 0 => CONTENT_LENGTH,
+        let name = match variable.strip_prefix(b"HTTP_") {
             // The body is as long as CONTENT_LENGTH says, in whatever pieces the client sent it.
-            b"HTTP_CONTENT_LENGTH" | b"HTTP_CONTENT_TYPE" | b"HTTP_TRANSFER_ENCODING" => continue,
-            _ => match variable.strip_prefix(b"HTTP_").and_then(header_name) {
-                Some(name) => name,
-                None => continue,
+            Some(b"CONTENT_LENGTH" | b"CONTENT_TYPE" | b"TRANSFER_ENCODING") => None,
+            Some(name) => header_name(name),
+            None => match variable {
+                b"CONTENT_TYPE" if !value.is_empty() => Some(CONTENT_TYPE),
+                b"CONTENT_LENGTH" if head.content_length() > 0 => Some(CONTENT_LENGTH),
+                _ => None,
             },
         };
-        if let Ok(value) = HeaderValue::from_bytes(value) {
+        if let Some(name) = name
+            && let Ok(value) = HeaderValue::from_maybe_shared(shared(bytes, value))
+        {
             headers.append(name, value);
         }
     }
     headers
+}
+
+/// `part`, which is not copied if it is one of `whole`.
+fn shared(whole: &Bytes, part: &[u8]) -> Bytes {
+    let (all, own) = (whole.as_ptr_range(), part.as_ptr_range());
+    if all.start <= own.start && own.end <= all.end {
+        whole.slice_ref(part)
+    } else {
+        Bytes::copy_from_slice(part)
+    }
 }
 
 /// The header that a variable was made of.

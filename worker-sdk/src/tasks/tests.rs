@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::sync::mpsc;
 use std::thread;
 
@@ -22,6 +23,10 @@ use super::*;
 const LONG: Duration = Duration::from_secs(20);
 
 fn floor(mount: Option<&str>) -> Arc<Floor> {
+    floor_of(None, mount)
+}
+
+fn floor_of(concurrency: Option<NonZeroU16>, mount: Option<&str>) -> Arc<Floor> {
     let limits = Limits { head_timeout: LONG, ..Limits::default() };
     let floor = Floor::of(
         Found {
@@ -39,7 +44,7 @@ fn floor(mount: Option<&str>) -> Arc<Floor> {
             made: None,
         },
         limits,
-        None,
+        concurrency,
     );
     Arc::new(floor.unwrap())
 }
@@ -60,7 +65,7 @@ fn served<R: Send>(
         runtime.block_on(async {
             let place = floor.place().await;
             let arrival = Arrival::Fresh(ours.into());
-            accept::begin(Arc::clone(floor), service.clone(), arrival, place).await;
+            accept::begin(Arc::clone(floor), service.clone(), arrival, place);
             floor.let_go(service).await;
         });
         client.join().unwrap()
@@ -116,6 +121,61 @@ fn more_than_was_announced_is_not_read_and_costs_nobody_the_answer() {
     let answer = answered(app, head("POST", "/", 4), b"body and more than was announced");
 
     assert!(answer.ends_with("\r\n\r\n4"), "{answer}");
+}
+
+#[test]
+fn a_short_body_is_one_piece() {
+    async fn pieces(request: http::Request<Incoming>) -> Result<http::Response<String>, BoxError> {
+        let mut body = request.into_body();
+        let mut lengths = Vec::new();
+        while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+            lengths.push(frame?.into_data().map_or(0, |data| data.len()));
+        }
+        Ok(http::Response::new(format!("{lengths:?}")))
+    }
+
+    let answer = answered(service_fn(pieces), head("POST", "/", 64 << 10), &[7; 64 << 10]);
+
+    assert!(answer.ends_with("\r\n\r\n[65536]"), "{answer}");
+}
+
+#[test]
+fn who_has_to_wait_keeps_nobody_from_the_door() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let listener = Listener::bind(&Address::Unix(path.clone())).unwrap();
+    let floor = floor_of(NonZeroU16::new(2), None);
+    let came = Arc::new(tokio::sync::Notify::new());
+    let both = Arc::clone(&came);
+    let app = Router::new()
+        .route("/first", get(async move || both.notified().await))
+        .route("/second", get(async move || came.notify_one()));
+    let request = |to| head("GET", to, 0).encode().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+
+    let answers = thread::scope(|scope| {
+        let (tell, asked) = watch::channel(false);
+        let clients = scope.spawn(move || {
+            let mut first = UnixStream::connect(&path).unwrap();
+            first.write_all(&request("/first")).unwrap();
+            let second = UnixStream::connect(&path).unwrap();
+            for client in [&first, &second] {
+                client.set_read_timeout(Some(LONG)).unwrap();
+            }
+            let answers = [say(&request("/second"))(second), say(b"")(first)];
+            tell.send(true).unwrap();
+            answers
+        });
+        runtime.block_on(async {
+            let (closed, mut is_closed) = tokio::sync::mpsc::channel(1);
+            let entrance = Entrance::of(vec![listener], &floor.shield, asked, closed).unwrap();
+            tokio::spawn(accept::stand(Arc::clone(&floor), app, entrance));
+            is_closed.recv().await
+        });
+        clients.join().unwrap()
+    });
+
+    assert!(answers.iter().all(|answer| answer.starts_with("Status: 200 ")), "{answers:?}");
 }
 
 #[test]

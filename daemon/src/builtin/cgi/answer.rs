@@ -66,7 +66,7 @@ pub(super) fn of(mut run: Run, head_only: bool, body: &mut Body<'_>) -> Result<R
         if step == Step::Over {
             return Err(Failure::NoHead(run.end()?));
         }
-        step = run.step(Some(body), &mut output, Wait::Yes)?;
+        step = run.step(body, &mut output, Wait::Yes)?;
     };
     let body_begun = output.split_off(taken);
     if output.trim_ascii().is_empty() {
@@ -80,7 +80,7 @@ pub(super) fn of(mut run: Run, head_only: bool, body: &mut Body<'_>) -> Result<R
             break;
         }
         let wait = if is_fed { Wait::Yes } else { Wait::No };
-        step = run.step(Some(body), &mut begun.body, wait)?;
+        step = run.step(body, &mut begun.body, wait)?;
         if head_only {
             begun.body.clear();
         } else if step == Step::Still {
@@ -107,9 +107,8 @@ impl Begun {
     /// The response of a program that is done.
     fn whole(mut self, head_only: bool) -> Result<Response, Failure> {
         if head_only {
-            let none = Response::stream(|_| Ok(()));
-            let none = if let Some(length) = self.length { none.length(length) } else { none };
-            return Ok(self.headed(none));
+            let head = self.head(self.length);
+            return Ok(Response::staged(move |_, out| out.begin(head)));
         }
         if let Some(announced) = self.length {
             let written = self.body.len() as u64;
@@ -118,33 +117,34 @@ impl Begun {
             }
             self.body.truncate(usize::try_from(announced).unwrap_or(usize::MAX));
         }
-        let body = std::mem::take(&mut self.body);
-        let response = if body.is_empty() { Response::new(200) } else { Response::bytes(body) };
-        Ok(self.headed(response))
+        let head = self.head(Some(self.body.len() as u64));
+        Ok(Response::staged(move |_, out| {
+            out.begin(head)?;
+            out.write_whole(&self.body)
+        }))
     }
 
     /// The response of a program that goes on writing. Its length is said if it is known and
     /// nothing of the request's own body is left to be fed.
     fn stream(mut self, run: Run, is_fed: bool) -> Response {
+        let head = self.head(self.length.filter(|_| is_fed));
         let rest = Rest { run, output: std::mem::take(&mut self.body), length: self.length };
-        let response = match self.length.filter(|_| is_fed) {
-            Some(length) => Response::stream(move |to| rest.pass_on(None, to)).length(length),
-            None => Response::exchange(move |body, to| rest.pass_on(Some(body), to)),
-        };
-        self.headed(response)
+        Response::staged(move |body, out| {
+            out.begin(head)?;
+            rest.pass_on(body, out)
+        })
     }
 
-    /// A response with this head.
-    fn headed(&self, response: Response) -> Response {
-        let mut response = response.status(self.head.status());
-        let passed = self.head.headers().filter(|(name, _)| {
-            WITHHELD.iter().all(|withheld| !name.eq_ignore_ascii_case(withheld))
-        });
-        for (name, value) in passed {
-            response =
-                response.header(name.to_owned(), String::from_utf8_lossy(value).into_owned());
+    /// The head as it goes out: as the program wrote it, without what is for others to say.
+    fn head(&self, length: Option<u64>) -> ResponseHead {
+        let is_passed = |name: &str| WITHHELD.iter().all(|other| !name.eq_ignore_ascii_case(other));
+        let head = ResponseHead::new(self.head.status()).with_reason(self.head.reason());
+        let passed = self.head.headers().filter(|(name, _)| is_passed(name));
+        let head = passed.fold(head, |head, (name, value)| head.header(name, value));
+        match length {
+            Some(bytes) => head.header("Content-Length", bytes.to_string()),
+            None => head,
         }
-        response
     }
 }
 
@@ -160,7 +160,7 @@ struct Rest {
 impl Rest {
     /// Passes on what the program writes while it writes it, and ends it. An error cuts the client
     /// off, so that nobody takes a part for the whole.
-    fn pass_on(mut self, mut body: Option<&mut Body<'_>>, to: &mut dyn Write) -> io::Result<()> {
+    fn pass_on(mut self, body: &mut Body<'_>, to: &mut dyn Write) -> io::Result<()> {
         let mut left = self.length.unwrap_or(u64::MAX);
         loop {
             // What is beyond the length that was announced is nobody's.
@@ -169,7 +169,7 @@ impl Rest {
             to.flush()?;
             left -= wanted as u64;
             self.output.clear();
-            let step = self.run.step(body.as_deref_mut(), &mut self.output, Wait::Yes);
+            let step = self.run.step(body, &mut self.output, Wait::Yes);
             if step.map_err(io::Error::other)? == Step::Over && self.output.is_empty() {
                 break;
             }

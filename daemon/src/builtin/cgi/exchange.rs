@@ -92,20 +92,16 @@ impl Run {
     }
 
     /// Moves what can be moved: of `body` to the program, and of its output behind what `output`
-    /// holds. Without a `body` nothing more is fed, and the client is not looked after.
+    /// holds.
     pub(super) fn step(
         &mut self,
-        mut body: Option<&mut Body<'_>>,
+        body: &mut Body<'_>,
         output: &mut Vec<u8>,
         wait: Wait,
     ) -> Result<Step, Failure> {
-        if let Some(body) = body.as_deref_mut() {
-            self.take_in(body)?;
-        }
-        let ready = self.poll(body.as_deref(), wait)?;
-        if ready.client
-            && let Some(body) = body
-        {
+        self.take_in(body)?;
+        let ready = self.poll(body, wait)?;
+        if ready.client {
             self.hear(body)?;
         }
         if ready.stdin {
@@ -207,7 +203,7 @@ impl Run {
     }
 
     /// What can be done, once something can, or when time is up.
-    fn poll(&mut self, body: Option<&Body<'_>>, wait: Wait) -> Result<Ready, Failure> {
+    fn poll(&mut self, body: &Body<'_>, wait: Wait) -> Result<Ready, Failure> {
         let until = self.closed.unwrap_or(self.until);
         let longest = match wait {
             Wait::Yes => until.saturating_duration_since(Instant::now()),
@@ -215,7 +211,7 @@ impl Run {
         };
         let timeout = Timespec::try_from(longest).ok();
         let feeds = self.stdin.as_ref().filter(|_| !self.input.is_empty());
-        let client = body.and_then(|body| Some((body.connection()?, self.listens_for(body)?)));
+        let client = body.connection().zip(self.listens_for(body));
         let sides = [
             (!self.has_ended).then(|| (self.program.ended(), PollFlags::IN)),
             feeds.map(|stdin| (stdin.as_fd(), PollFlags::OUT)),

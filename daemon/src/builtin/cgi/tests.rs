@@ -121,6 +121,18 @@ fn a_body_comes_back_from_a_program_that_writes_while_it_reads() {
 }
 
 #[test]
+fn a_program_that_has_begun_to_answer_gets_to_the_end_of_the_body_and_sees_it() {
+    let (_ground, app) =
+        running("printf 'Content-Length: 8\n\n'; sleep 0.1; printf '%8d' $(cat | wc -c)");
+
+    for bytes in [70_000, 200_000, 900_000] {
+        let answer = app.post("/", vec![b'x'; bytes]).send();
+
+        assert_eq!(answer.text().trim(), bytes.to_string());
+    }
+}
+
+#[test]
 fn a_program_that_reads_nothing_of_a_large_body_is_heard() {
     let (_ground, app) = running("printf 'Status: 413\n\n'");
 
