@@ -118,7 +118,8 @@ shape! {
         /// How many workers: a number, or `{min, max, spare, idle_timeout}` (default: one for
         /// each core; for kind `standalone` one).
         workers: Workers,
-        /// How many requests one worker may serve at once (default 1).
+        /// How many requests one worker may serve at once (default 1; a worker of the SDK may say
+        /// more by itself).
         concurrency: Whole<1, 1024>,
         /// Load the program once, in a process that workers are forked from; for programs that know
         /// how, of kind `worker` (default `false`).

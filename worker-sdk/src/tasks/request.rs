@@ -127,7 +127,8 @@ fn version(head: &Head<'_>) -> Version {
 /// The client's headers; those that cannot be headers are left out.
 fn headers(head: &Head<'_>, bytes: &Bytes) -> HeaderMap {
     let of_client = head.iter().filter(|(variable, _)| variable.starts_with(b"HTTP_")).count();
-    let mut headers = HeaderMap::with_capacity(of_client + 2);
+    let of_body = if head.content_length() > 0 { 2 } else { 0 };
+    let mut headers = HeaderMap::with_capacity(of_client + of_body);
     for (variable, value) in head.iter() {
         let name = match variable.strip_prefix(b"HTTP_") {
             // The body is as long as CONTENT_LENGTH says, in whatever pieces the client sent it.
@@ -162,8 +163,10 @@ fn shared(whole: &Bytes, part: &[u8]) -> Bytes {
 fn header_name(variable: &[u8]) -> Option<HeaderName> {
     let mut room = [0; NAME_BYTES];
     let name = room.get_mut(..variable.len())?;
-    for (to, from) in name.iter_mut().zip(variable) {
-        *to = if *from == b'_' { b'-' } else { from.to_ascii_lowercase() };
+    name.copy_from_slice(variable);
+    for byte in &mut *name {
+        *byte = if *byte == b'_' { b'-' } else { *byte };
     }
+    // Makes small letters of them as well.
     HeaderName::from_bytes(name).ok()
 }
