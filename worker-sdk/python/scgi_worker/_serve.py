@@ -40,8 +40,6 @@ def serve(
     where to listen if no socket was handed over and no `--listen` is among the arguments.
     """
     kind = kind or kind_of(app)
-    is_loaded()
-    place = Place(listen, threads)
     if kind == "asgi":
         from ._asgi import serve_asgi as serve_it
     elif kind == "handler":
@@ -50,7 +48,8 @@ def serve(
         from ._wsgi import serve_wsgi as serve_it
     else:
         raise ValueError(f"kind is one of {', '.join(KINDS)}, not {kind!r}")
-    return serve_it(app, place)
+    is_loaded()
+    return serve_it(app, Place(listen, threads))
 
 
 def kind_of(app: object) -> str:
@@ -72,7 +71,7 @@ def is_worker() -> bool:
 
 
 def is_loaded() -> None:
-    """Say that the app is. Where workers are forked from this process, returns in them alone."""
+    """Say that the app is, and all that serves it. Where workers are forked from this process, returns in them alone."""
     if "SCGI_TEMPLATE_FD" in os.environ:
         from ._template import fork_workers
 

@@ -157,12 +157,13 @@ class SCGIServer:
 
     def serve(self) -> None:
         """Serve until told to leave, then exit."""
+        from ._handler import serve_class
         from ._pool import inherited_socket
         from ._serve import is_loaded, is_worker
 
         is_loaded()
         if is_worker():
-            self._serve_here()
+            self._serve_here(serve_class)
         self.serve_on_socket(inherited_socket() or self.get_listening_socket())
 
     def serve_on_socket(self, s: Any) -> None:
@@ -219,12 +220,10 @@ class SCGIServer:
         self.do_stop()
         self.restart = 0
 
-    def _serve_here(self) -> None:
+    def _serve_here(self, serve_class: Any) -> None:
         """Be one worker; the pool is somebody else's."""
         if self.max_children != 5:
             log(f"max_children={self.max_children} is not used: scgid's configuration says how many")
-        from ._handler import serve_class
-
         sys.exit(serve_class(self.handler_class, _place))
 
 
