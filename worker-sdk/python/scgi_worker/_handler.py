@@ -5,7 +5,7 @@ from typing import Any
 from . import _native, scgi_server
 from ._connection import Connection
 from ._serve import Place, is_mounted, run
-from ._streams import Output, reader
+from ._streams import Output, body
 
 
 def serve_class(handler_class: Any, place: Place) -> int:
@@ -52,5 +52,5 @@ def by_connection(handler: Any, env: "dict[str, str]", request: Any) -> None:
 
 def by_streams(handler: Any, env: "dict[str, str]", request: Any) -> None:
     output = Output(request)
-    handler.produce(env, request.length, reader(request), output)
+    handler.produce(env, request.length, body(request), output)
     output.end()

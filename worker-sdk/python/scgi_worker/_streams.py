@@ -9,6 +9,12 @@ from typing import Any
 #: Bytes read ahead, and written together.
 BUFFER_BYTES = 64 << 10
 
+#: A body up to this size that has come is taken as a whole.
+SHORT_BYTES = 256 << 10
+
+#: A piece from this size on, in bytes, is passed on as it is.
+LARGE_BYTES = 8 << 10
+
 
 class RawBody(io.RawIOBase):
     """The body as it comes, after `ahead`. Ends where the body does, not where the peer does."""
@@ -72,6 +78,13 @@ class Output(io.BufferedWriter):
         super().__init__(RawReply(request), BUFFER_BYTES)
         self._is_closing = False
 
+    def write(self, data: Any) -> int:
+        if len(data) < LARGE_BYTES or type(data) is not bytes:
+            return super().write(data)
+        # What was written before goes first; nothing of this is copied.
+        super().flush()
+        return self.raw.write(data) or 0
+
     def flush(self) -> None:
         super().flush()
         # At the end there is no hurry: the head can then say how long the body is.
@@ -92,6 +105,21 @@ class Output(io.BufferedWriter):
         self.raw.end()  # type: ignore[attr-defined]
 
 
+class Body(io.BytesIO):
+    """A body that is in memory."""
+
+    def peek(self, size: int = 0) -> bytes:
+        """What comes next, as from a file that reads ahead."""
+        return bytes(self.getbuffer()[self.tell() :])
+
+
 def reader(request: Any) -> io.BufferedReader:
     """The body of `request` as a file."""
     return io.BufferedReader(RawBody(request), BUFFER_BYTES)
+
+
+def body(request: Any) -> io.BufferedIOBase:
+    """The body of a request that is under way as a file, in memory if it is short and there."""
+    if request.length <= min(request.at_hand, SHORT_BYTES):
+        return Body(request.read(request.length))
+    return reader(request)

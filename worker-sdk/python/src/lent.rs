@@ -28,6 +28,10 @@ pub(crate) struct Number(u64);
 pub(crate) trait Ends {
     /// Reads a part of the body; 0 at its end.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize>;
+    /// Bytes of the body that can be read without waiting.
+    fn at_hand(&self) -> usize;
+    /// Reads as much as there is room for.
+    fn read_all(&mut self, into: &mut [u8]) -> io::Result<()>;
     /// Writes all of `bytes` into the response.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// The same with bytes that are in memory anyway: a slow client is not waited for.
@@ -83,6 +87,15 @@ impl<'a, 'r> Hands<'a, 'r> {
 impl Ends for Hands<'_, '_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let read = self.body.read(into);
+        self.note(read)
+    }
+
+    fn at_hand(&self) -> usize {
+        self.body.at_hand()
+    }
+
+    fn read_all(&mut self, into: &mut [u8]) -> io::Result<()> {
+        let read = self.body.read_exact(into);
         self.note(read)
     }
 

@@ -27,9 +27,21 @@ pub(crate) struct PyRequest {
 impl PyRequest {
     /// What there is of the body, at least one and at most `size` bytes; none at its end.
     fn read<'py>(&self, py: Python<'py>, size: usize) -> PyResult<Bound<'py, PyBytes>> {
-        let mut buffer = vec![0; size.min(READ_BYTES)];
+        let size = size.min(READ_BYTES);
+        if self.at_hand()? >= size {
+            return PyBytes::new_with(py, size, |into| {
+                lent::at_once(self.number, |ends| ends.read_all(into))
+            });
+        }
+        let mut buffer = vec![0; size];
         let read = lent::with(py, self.number, |ends| ends.read(&mut buffer))?;
         Ok(PyBytes::new(py, &buffer[..read]))
+    }
+
+    /// Bytes of the body that can be read without waiting.
+    #[getter]
+    fn at_hand(&self) -> PyResult<usize> {
+        lent::at_once(self.number, |ends| Ok(ends.at_hand()))
     }
 
     /// Writes a part of the response's body, behind its head.

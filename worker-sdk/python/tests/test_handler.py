@@ -63,6 +63,22 @@ class Handlers(unittest.TestCase):
         self.assertEqual((small.body, small.header("content-length")), (b"/x 4", "4"))
         self.assertEqual(large.body, b"/x 300000")
 
+    def test_a_body_is_the_same_file_however_long_it_is(self) -> None:
+        worker = self.serve(
+            """
+        def produce(self, env, bodysize, input, output):
+            seen = [input.read(2), input.peek(1)[:1], input.readline(), len(input.read(bodysize))]
+            output.write(b"Content-Type: text/plain\\n\\n" + str(seen).encode() + b"\\n")
+            output.write(b"x" * 20_000)
+            output.write(bytearray(b"y" * 20_000))
+    """
+        )
+        for length in (0, 100, 100_000, 400_000, 2_000_000):
+            answer = worker.ask("/", b"two\n" + b"x" * length)
+
+            seen = str([b"tw", b"o", b"o\n", length]).encode() + b"\n"
+            self.assertEqual(answer.body, seen + b"x" * 20_000 + b"y" * 20_000, length)
+
     def test_produce_streams_what_it_flushes(self) -> None:
         worker = self.serve(
             """
