@@ -57,6 +57,8 @@ pub(crate) fn look(
         breaches.extend(aborted(world, app));
         breaches.extend(unasked(world, app));
     }
+    // What is held is compared between equals.
+    world.roll_everybody();
     let after = world.holdings();
     breaches.extend(left_over(world, before, after));
     Findings { breaches, before, after }

@@ -112,11 +112,17 @@ impl World {
         };
         let nginx = Nginx::start(&(pass(App::Unix) + &pass(App::Tcp)));
         let world = Self { daemon, nginx };
-        for app in App::ALL {
-            world.daemon.order("POST", &format!("/v1/apps/{}/reload", app.name()), "");
-        }
-        world.until_at_rest();
+        world.roll_everybody();
         world
+    }
+
+    /// Rolls every app once, and waits until all are at rest: all workers are children of the daemon
+    /// that there is, of whom it holds less than of those it took over.
+    pub(crate) fn roll_everybody(&self) {
+        for app in App::ALL {
+            self.daemon.order("POST", &format!("/v1/apps/{}/reload", app.name()), "");
+        }
+        self.until_at_rest();
     }
 
     /// Waits until every app has the workers it has when nobody asks, and no other.
