@@ -114,6 +114,10 @@ pub(super) fn make_sound(world: &mut World) {
         }
     }
     for id in world.alive.clone() {
+        // A template that forks nobody is found out once it is asked to, which may be late.
+        if let Some(process) = world.process(id) {
+            process.fate.forks = true;
+        }
         // Nobody would ever miss these: they count as ready because they live.
         if matches!(world.lives[&id].spec.timing.ready, Ready::After(_)) {
             let soon = world.rng.ms(0..=1000);
