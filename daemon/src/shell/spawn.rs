@@ -11,7 +11,7 @@
 //! ```
 //!
 //! A template finds nothing to read in place of each listener: its workers get theirs with the order
-//! to fork them (`fork.rs`).
+//! to fork them (`templates.rs`).
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -44,7 +44,7 @@ impl Pool {
         if !self.can_start(generation) {
             return; // Its template tells when it is ready.
         }
-        let template = self.template(generation).filter(|_| self.is_preloaded(generation));
+        let template = self.template(generation);
         let waits = waits && self.all_wait_in_accept();
         let room = self.room_to_start(generation, turn.now);
         // Who has an address to itself cannot come before the one that has it is gone.

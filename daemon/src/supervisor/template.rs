@@ -120,13 +120,13 @@ impl Pool {
 
     /// A template listens to the daemon that started it and to no other, and leaves with it.
     pub(super) fn part_with_templates(&mut self, now: Moment) {
-        for worker in self.workers.values_mut().filter(|w| w.role == Role::Template) {
+        let templates = self.workers.values().filter(|w| w.role == Role::Template);
+        let ids: Vec<_> = templates.map(|worker| worker.id).collect();
+        for id in ids {
+            let spec = Arc::clone(self.spec_of(self.workers[&id].generation));
+            let worker = self.workers.get_mut(&id).expect("its number was just listed");
             worker.leaving.get_or_insert(Cause::Rolled);
             if let Life::Starting { pid, .. } | Life::Serving { pid, .. } = worker.life {
-                let spec = match &self.fallback {
-                    Some(fallback) if fallback.generation == worker.generation => &fallback.spec,
-                    Some(_) | None => &self.latest.spec,
-                };
                 let until = now + spec.timing.stop_timeout;
                 worker.life = Life::Draining { pid, asked: now, until, repeat: Some(0) };
             }
