@@ -82,6 +82,15 @@ pub fn ask(port: u16, request: &[u8]) -> io::Result<Answer> {
     }
 }
 
+/// The next answer of a server that was asked by GET or POST, an interim one too.
+///
+/// # Errors
+///
+/// If there was no complete answer.
+pub fn read(reader: &mut impl BufRead) -> io::Result<Answer> {
+    read_answer(reader, "GET")
+}
+
 /// A connection to a server on loopback, to be written to and read from as it comes.
 ///
 /// # Errors
