@@ -7,7 +7,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use scgi_protocol::scgi::{
-    Head, HeadError, Limits, Policy, RequestHead, ResponseHead, decode, needed,
+    Decoder, Head, HeadError, Leniencies, Limits, Policy, RequestHead, ResponseHead, decode, needed,
 };
 
 const LENIENT: Limits = Limits { max_head_bytes: 4096, policy: Policy::Lenient };
@@ -55,11 +55,38 @@ fn input() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
+/// Heads with the same names in the same order, some of them damaged, and others among them.
+fn alike() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    let names = vec!["HTTP_A", "HTTP_B", "HTTP_COOKIE", "PATH_INFO", "A", "AA", "REMOTE_PORT"];
+    let values = "|0|1|x|1x|[a-c]{0,3}|[a-c]{7,20}";
+    vec(select(names), 0..8).prop_flat_map(move |names| {
+        let block = vec(values, names.len()).prop_map(move |values| {
+            let pairs = names.iter().zip(values);
+            pairs.map(|(name, value)| format!("{name}\0{value}\0")).collect::<String>()
+        });
+        let framed = (select(vec!["5", "0", "17", "x"]), block).prop_map(|(length, block)| {
+            let block = format!("CONTENT_LENGTH\0{length}\0SCGI\x001\0{block}");
+            format!("{}:{block},", block.len()).into_bytes()
+        });
+        let damaged = (framed.clone(), any::<Index>(), telling_byte());
+        let damaged = damaged.prop_map(|(mut input, at, byte)| {
+            let at = at.index(input.len());
+            input[at] = byte;
+            input
+        });
+        vec(prop_oneof![6 => framed, 3 => damaged, 1 => input()], 1..8)
+    })
+}
+
 /// What a decoded head says, to be compared.
-type Said = (usize, u64, Vec<(Vec<u8>, Vec<u8>)>);
+type Said = (usize, u64, Leniencies, Vec<(Vec<u8>, Vec<u8>)>);
 
 fn outcome(input: &[u8], limits: &Limits) -> Result<Option<Said>, HeadError> {
-    Ok(decode(input, limits)?.map(|(head, taken)| (taken, head.content_length(), variables(&head))))
+    Ok(decode(input, limits)?.map(said))
+}
+
+fn said((head, taken): (Head<'_>, usize)) -> Said {
+    (taken, head.content_length(), head.leniencies(), variables(&head))
 }
 
 fn variables<C: FromIterator<(Vec<u8>, Vec<u8>)>>(head: &Head<'_>) -> C {
@@ -77,6 +104,25 @@ proptest! {
                 prop_assert_eq!(&next, &verdict);
             }
             verdict = next;
+        }
+    }
+
+    /// So what was decoded before is never to be seen in what is decoded next.
+    #[test]
+    fn what_a_decoder_remembers_changes_nothing(inputs in alike(), limits in limits()) {
+        let mut decoder = Decoder::default();
+        let mut shapes: Vec<(_, Vec<_>)> = Vec::new();
+        for input in &inputs {
+            let decoded = decoder.decode(input, &limits);
+            if let Ok(Some((head, _))) = &decoded && let Some(shape) = head.shape() {
+                shapes.push((shape, head.iter().map(|(name, _)| name.to_vec()).collect()));
+            }
+
+            prop_assert_eq!(decoded.map(|decoded| decoded.map(said)), outcome(input, &limits));
+        }
+        for (shape, names) in &shapes {
+            let same = shapes.iter().filter(|(other, _)| other == shape);
+            prop_assert!(same.into_iter().all(|(_, others)| others == names));
         }
     }
 

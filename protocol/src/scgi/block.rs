@@ -20,15 +20,22 @@ pub(super) const MAX_BLOCK_BYTES: usize = u32::MAX as usize - 8;
 /// Where one variable stands in its block. Each of its two strings ends before a NUL.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Span {
-    name: u32,
-    value: u32,
-    end: u32,
+    pub(super) name: u32,
+    pub(super) value: u32,
+    pub(super) end: u32,
 }
 
 impl Span {
     /// The span of the variable whose strings begin at `name` and `value` and end before `end`.
     pub(super) fn new(name: usize, value: usize, end: usize) -> Self {
         Self { name: offset(name), value: offset(value), end: offset(end) }
+    }
+
+    /// The same span in a block where it stands so many bytes further on, in the arithmetic of `u32`.
+    #[inline]
+    pub(super) fn moved(self, by: u32) -> Self {
+        let [name, value, end] = [self.name, self.value, self.end].map(|at| at.wrapping_add(by));
+        Self { name, value, end }
     }
 
     #[inline]
@@ -42,7 +49,7 @@ impl Span {
     }
 }
 
-fn offset(at: usize) -> u32 {
+pub(super) fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("a block is at most MAX_BLOCK_BYTES long")
 }
 

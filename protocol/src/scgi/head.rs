@@ -11,6 +11,8 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::HeadError;
 use super::block::{self, MAX_BLOCK_BYTES, Span};
@@ -82,6 +84,22 @@ pub struct Head<'a> {
     spans: Vec<Span>,
     content_length: u64,
     leniencies: Leniencies,
+    shape: Option<Shape>,
+}
+
+/// Which names a head has, in which order: what is the same in heads of the same shape.
+///
+/// Known of heads that a [`Decoder`](super::Decoder) found alike, and for looking something up once
+/// and not in every one of them. Two heads with the same names may have different shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape(u64);
+
+impl Shape {
+    /// One that no head has.
+    pub(super) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Relaxed))
+    }
 }
 
 /// A request head that borrows nothing: one buffer and one index, whatever the variables.
@@ -101,17 +119,23 @@ pub fn decode<'a>(
     input: &'a [u8],
     limits: &Limits,
 ) -> Result<Option<(Head<'a>, usize)>, HeadError> {
-    let Some(Frame { start, taken }) = frame(input, limits)? else {
-        return Ok(None);
-    };
-    let Some([block @ .., comma]) = input.get(start..taken) else {
-        return Ok(None);
-    };
-    if *comma != b',' {
-        return Err(HeadError::MissingComma);
-    }
+    let Some((block, taken)) = block_of(input, limits)? else { return Ok(None) };
     let head = Head::from_block(block, limits.policy)?;
     Ok(Some((head, taken)))
+}
+
+/// The block at the front of `input` and how many bytes it takes with what is around it; `None`
+/// while it is incomplete.
+pub(super) fn block_of<'a>(
+    input: &'a [u8],
+    limits: &Limits,
+) -> Result<Option<(&'a [u8], usize)>, HeadError> {
+    let Some(Frame { start, taken }) = frame(input, limits)? else { return Ok(None) };
+    match input.get(start..taken) {
+        Some([block @ .., b',']) => Ok(Some((block, taken))),
+        Some(_) => Err(HeadError::MissingComma),
+        None => Ok(None),
+    }
 }
 
 /// How many bytes the head at the front of `input` takes with its length prefix and comma, most
@@ -180,24 +204,38 @@ fn stranger(input: &[u8]) -> Option<HeadError> {
 }
 
 impl<'a> Head<'a> {
-    fn from_block(block: &'a [u8], policy: Policy) -> Result<Self, HeadError> {
+    pub(super) fn from_block(block: &'a [u8], policy: Policy) -> Result<Self, HeadError> {
         let cut = block::cut(block)?;
-        let mut head = Self {
-            block: Cow::Borrowed(block),
-            spans: cut.spans,
-            content_length: 0,
-            leniencies: Leniencies::default(),
-        };
+        let mut head = Self::uncounted(block, cut.spans);
         if cut.suspicious {
             head.join_repeated(policy)?;
         }
-        let length = head.get("CONTENT_LENGTH").ok_or(HeadError::NoContentLength)?;
-        head.content_length = content_length(length).ok_or(HeadError::BadContentLength)?;
-        head.leniencies.length_not_first = head.spans[0].name(&head.block) != b"CONTENT_LENGTH";
-        head.leniencies.no_scgi = head.get("SCGI") != Some(b"1");
+        head.judged(policy)
+    }
+
+    /// The head whose variables stand at `spans`, every name once.
+    pub(super) fn from_spans(
+        block: &'a [u8],
+        spans: Vec<Span>,
+        policy: Policy,
+    ) -> Result<Self, HeadError> {
+        Self::uncounted(block, spans).judged(policy)
+    }
+
+    fn uncounted(block: &'a [u8], spans: Vec<Span>) -> Self {
+        let leniencies = Leniencies::default();
+        Self { block: Cow::Borrowed(block), spans, content_length: 0, leniencies, shape: None }
+    }
+
+    /// Looks at the variables that the specification knows.
+    fn judged(mut self, policy: Policy) -> Result<Self, HeadError> {
+        let length = self.get("CONTENT_LENGTH").ok_or(HeadError::NoContentLength)?;
+        self.content_length = content_length(length).ok_or(HeadError::BadContentLength)?;
+        self.leniencies.length_not_first = self.spans[0].name(&self.block) != b"CONTENT_LENGTH";
+        self.leniencies.no_scgi = self.get("SCGI") != Some(b"1");
         match policy {
-            Policy::Strict if head.leniencies.no_scgi => Err(HeadError::NoScgi),
-            Policy::Strict | Policy::Lenient => Ok(head),
+            Policy::Strict if self.leniencies.no_scgi => Err(HeadError::NoScgi),
+            Policy::Strict | Policy::Lenient => Ok(self),
         }
     }
 
@@ -231,10 +269,32 @@ impl<'a> Head<'a> {
         str::from_utf8(self.get(name)?).ok()
     }
 
+    /// Name and value of the variable that was sent after `nth` others; `None` if none was.
+    #[must_use]
+    pub fn nth(&self, nth: usize) -> Option<(&[u8], &[u8])> {
+        let variable = self.spans.get(nth)?;
+        Some((variable.name(&self.block), variable.value(&self.block)))
+    }
+
     /// Every variable, name and value, in the order sent.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&[u8], &[u8])> {
         let block = &*self.block;
         self.spans.iter().map(move |variable| (variable.name(block), variable.value(block)))
+    }
+
+    /// Which names it has, in which order, if that is known.
+    #[must_use]
+    pub fn shape(&self) -> Option<Shape> {
+        self.shape
+    }
+
+    pub(super) fn set_shape(&mut self, shape: Shape) {
+        self.shape = Some(shape);
+    }
+
+    /// Where its variables stand in the block it was decoded from; `None` if it has another one.
+    pub(super) fn spans(&self) -> Option<&[Span]> {
+        matches!(self.block, Cow::Borrowed(_)).then_some(&*self.spans)
     }
 
     /// The rules this head broke; none under [`Policy::Strict`].

@@ -49,11 +49,12 @@
 //!
 //! # Rooms
 //!
-//! Request: [`decode`] and [`needed`] for an app, [`RequestHead`] for a client, [`Body`] for both.
+//! Request: [`decode`] and [`needed`] for an app, [`Decoder`] for one that is asked often, [`RequestHead`] for a client, [`Body`] for both.
 //! Response: [`ResponseWriter`] for an app, [`ResponseHead`] for a client. Nothing in here performs I/O.
 
 mod block;
 mod body;
+mod decoder;
 mod head;
 mod netstring;
 mod reason;
@@ -63,7 +64,9 @@ mod response;
 mod response_decode;
 
 pub use body::{Aborted, Body};
-pub use head::{Head, Leniencies, Limits, MAX_CONTENT_LENGTH, OwnedHead, Policy, decode, needed};
+pub use decoder::Decoder;
+pub use head::{Head, Leniencies, Limits, MAX_CONTENT_LENGTH, OwnedHead, Policy, Shape};
+pub use head::{decode, needed};
 pub use reason::reason_phrase;
 pub use refusal::HeadError;
 pub use request::{RequestError, RequestHead};

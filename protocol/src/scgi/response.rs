@@ -5,6 +5,8 @@
 //! CRLF, one block to be sent in one write. Never writes `Transfer-Encoding`: one front end would
 //! chunk the chunks, another show them. How a client reads it is in `response_decode.rs`.
 
+use std::borrow::Cow;
+
 use super::reason::reason_phrase;
 
 /// Largest response head, in bytes, that nginx takes unless told otherwise: its
@@ -180,27 +182,40 @@ static TOKEN_BYTES: [bool; 256] = {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
     pub(super) status: u16,
-    pub(super) reason: String,
-    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) reason: Cow<'static, str>,
+    pub(super) headers: Headers,
+}
+
+/// Headers, end to end: to make and to drop them costs the same, however many there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Headers {
+    names: String,
+    values: Vec<u8>,
+    /// Where the name and the value of each end.
+    ends: Vec<(usize, usize)>,
 }
 
 impl ResponseHead {
     /// A head with the usual reason for its status and no headers.
     #[must_use]
     pub fn new(status: u16) -> Self {
-        Self { status, reason: reason_phrase(status).to_owned(), headers: Vec::new() }
+        Self { status, reason: reason_phrase(status).into(), headers: Headers::default() }
     }
 
     /// The same head with another reason.
     #[must_use]
-    pub fn with_reason(self, reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), ..self }
+    pub fn with_reason(self, reason: impl AsRef<str>) -> Self {
+        let reason = match (reason.as_ref(), reason_phrase(self.status)) {
+            (reason, usual) if reason == usual => usual.into(),
+            (reason, _) => reason.to_owned().into(),
+        };
+        Self { reason, ..self }
     }
 
     /// Adds a header after the others. Whether it can be sent, [`encode`](Self::encode) will say.
     #[must_use]
-    pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
-        self.headers.push((name.into(), value.into()));
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push(name.as_ref(), value.as_ref());
         self
     }
 
@@ -218,7 +233,7 @@ impl ResponseHead {
 
     /// Every header, name and value, in order; `Status` is not among them.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
-        self.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
+        self.headers.iter()
     }
 
     /// The first header of this name, in whatever case; `None` if there is none.
@@ -243,9 +258,48 @@ impl ResponseHead {
     }
 }
 
+impl Default for Headers {
+    /// None, with room for what most responses have.
+    fn default() -> Self {
+        Self {
+            names: String::with_capacity(64),
+            values: Vec::with_capacity(128),
+            ends: Vec::with_capacity(8),
+        }
+    }
+}
+
+impl Headers {
+    pub(super) fn push(&mut self, name: &str, value: &[u8]) {
+        self.names.push_str(name);
+        self.values.extend_from_slice(value);
+        self.ends.push((self.names.len(), self.values.len()));
+    }
+
+    pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &[u8])> {
+        self.ends.iter().enumerate().map(|(nth, end)| {
+            let start = nth.checked_sub(1).map_or((0, 0), |before| self.ends[before]);
+            (&self.names[start.0..end.0], &self.values[start.1..end.1])
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_are_kept_as_they_were_added() {
+        let headers = [("", ""), ("A", "1"), ("Füße", ""), ("A", "22"), ("", "3")];
+
+        let head = headers
+            .iter()
+            .fold(ResponseHead::new(200), |head, (name, value)| head.header(name, value));
+
+        let kept: Vec<_> = head.headers().collect();
+        assert_eq!(kept, headers.map(|(name, value)| (name, value.as_bytes())));
+        assert_eq!((head.get("füße"), head.get("b")), (Some(&b""[..]), None));
+    }
 
     #[test]
     fn status_comes_first_and_stands_beside_location() {

@@ -4,8 +4,10 @@
 //! HTTP. Refuses what they disagree about: a line without colon, a folded line, NUL. Every whole
 //! line is judged as soon as it has arrived. Never looks at the body.
 
+use std::borrow::Cow;
+
 use super::reason::reason_phrase;
-use super::response::{ResponseHead, is_header_name};
+use super::response::{Headers, ResponseHead, is_header_name};
 
 /// Why a response head could not be decoded. None can be recovered from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,8 +91,8 @@ impl ResponseHead {
 /// A response head of which some lines are known.
 #[derive(Default)]
 struct Draft {
-    status: Option<(u16, String)>,
-    headers: Vec<(String, Vec<u8>)>,
+    status: Option<(u16, Cow<'static, str>)>,
+    headers: Headers,
     lines: usize,
 }
 
@@ -116,7 +118,7 @@ impl Draft {
         if name.eq_ignore_ascii_case("Status") {
             return self.set_status(value);
         }
-        self.headers.push((name.to_owned(), value.to_vec()));
+        self.headers.push(name, value);
         Ok(())
     }
 
@@ -135,20 +137,20 @@ impl Draft {
             self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("Location"));
         let (status, reason) = self.status.unwrap_or_else(|| {
             let status = if has_location { 302 } else { 200 };
-            (status, reason_phrase(status).to_owned())
+            (status, reason_phrase(status).into())
         });
         ResponseHead { status, reason, headers: self.headers }
     }
 }
 
 /// Reads `NNN` or `NNN Reason`.
-fn parse_status(value: &[u8]) -> Option<(u16, String)> {
+fn parse_status(value: &[u8]) -> Option<(u16, Cow<'static, str>)> {
     let (digits, rest) = value.split_at_checked(3)?;
     let well_formed = digits.iter().all(u8::is_ascii_digit) && (rest.is_empty() || rest[0] == b' ');
     let status: u16 = str::from_utf8(digits).ok().filter(|_| well_formed)?.parse().ok()?;
     let reason = match rest.trim_ascii() {
-        b"" => reason_phrase(status).to_owned(),
-        reason => String::from_utf8_lossy(reason).into_owned(),
+        b"" => reason_phrase(status).into(),
+        reason => String::from_utf8_lossy(reason).into_owned().into(),
     };
     (status >= 100).then_some((status, reason))
 }
