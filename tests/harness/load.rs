@@ -1,7 +1,7 @@
 //! Load: clients that ask again as soon as they are answered, each counted.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use crate::ScgiClient;
@@ -15,7 +15,8 @@ const FAILURES_MAX: usize = 1000;
 pub struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<Outcome>>,
+    failed: Arc<Mutex<Vec<String>>>,
+    clients: Vec<JoinHandle<()>>,
 }
 
 /// What came of all requests.
@@ -33,15 +34,20 @@ impl Load {
     where
         F: Fn() -> Result<(), String> + Send + Sync + 'static,
     {
-        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
+        let load = Self {
+            stop: Arc::default(),
+            answered: Arc::default(),
+            failed: Arc::default(),
+            clients: Vec::new(),
+        };
         let request = Arc::new(request);
         let client = || {
-            let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
-            let request = Arc::clone(&request);
-            std::thread::spawn(move || work(&*request, &stop, &answered))
+            let (stop, answered) = (Arc::clone(&load.stop), Arc::clone(&load.answered));
+            let (failed, request) = (Arc::clone(&load.failed), Arc::clone(&request));
+            std::thread::spawn(move || work(&*request, &stop, &answered, &failed))
         };
         let clients = (0..clients).map(|_| client()).collect();
-        Self { stop, answered, clients }
+        Self { clients, ..load }
     }
 
     /// Starts `clients` that ask for `/hello` and take nothing but the whole right answer.
@@ -54,21 +60,32 @@ impl Load {
     }
 
     /// Waits until `more` further requests were answered as they should be.
+    ///
+    /// # Panics
+    ///
+    /// If they are not, with what went wrong instead.
+    #[track_caller]
     pub fn until_answered(&self, more: u64) {
         let goal = self.answered.load(Ordering::Relaxed) + more;
-        eventually("requests are answered", || self.answered.load(Ordering::Relaxed) >= goal);
+        eventually("requests are answered, or a client gives up", || {
+            self.answered.load(Ordering::Relaxed) >= goal || self.failed().len() >= FAILURES_MAX
+        });
+        let failed = self.failed();
+        assert!(failed.len() < FAILURES_MAX, "clients give up: {:?} …", &failed[..4]);
     }
 
     /// Lets every client finish its request, and counts.
     pub fn stop(self) -> Outcome {
         self.stop.store(true, Ordering::Relaxed);
-        let mut sum = Outcome::default();
         for client in self.clients {
-            let Outcome { ok, failed } = client.join().unwrap();
-            sum.ok += ok;
-            sum.failed.extend(failed);
+            client.join().unwrap();
         }
-        sum
+        let failed = std::mem::take(&mut *self.failed.lock().unwrap());
+        Outcome { ok: self.answered.load(Ordering::Relaxed), failed }
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.failed.lock().unwrap()
     }
 }
 
@@ -76,16 +93,16 @@ fn work(
     request: &impl Fn() -> Result<(), String>,
     stop: &AtomicBool,
     answered: &AtomicU64,
-) -> Outcome {
-    let mut outcome = Outcome::default();
-    while !stop.load(Ordering::Relaxed) && outcome.failed.len() < FAILURES_MAX {
+    failed: &Mutex<Vec<String>>,
+) {
+    let mut failures = 0;
+    while !stop.load(Ordering::Relaxed) && failures < FAILURES_MAX {
         match request() {
-            Ok(()) => {
-                outcome.ok += 1;
-                answered.fetch_add(1, Ordering::Relaxed);
+            Ok(()) => drop(answered.fetch_add(1, Ordering::Relaxed)),
+            Err(why) => {
+                failures += 1;
+                failed.lock().unwrap().push(why);
             }
-            Err(why) => outcome.failed.push(why),
         }
     }
-    outcome
 }
