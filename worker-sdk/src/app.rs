@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::log;
 use crate::pulse::Pulse;
 use crate::request::Request;
-use crate::response::IntoResponse;
+use crate::response::{IntoResponse, Stage};
 use crate::route::{Handler, RouteError, Routes, Writes};
 use crate::serve::{Around, Post, serve};
 use crate::service::{Service, Terms};
@@ -208,6 +208,30 @@ impl<S: Send + Sync + 'static> App<S> {
         handler: impl Fn(&mut Request<'_, S>) -> R + Send + Sync + 'static,
     ) -> Self {
         self.routes.set_fallback(forget(handler));
+        self
+    }
+
+    /// Answers where no other handler does, and says status and headers whenever it knows them: for
+    /// bringing another interface to this one. [`Response::staged`] does it for a handler that can
+    /// tell beforehand that it will answer.
+    ///
+    /// ```
+    /// use scgi_worker::{App, ResponseHead};
+    ///
+    /// let app = App::new().staged(|request, out| {
+    ///     let body = request.body_to_vec(1024).map_err(std::io::Error::other)?;
+    ///     out.begin(ResponseHead::new(200).header("Content-Type", "text/plain"))?;
+    ///     out.write_all(&body)
+    /// });
+    ///
+    /// assert_eq!(app.test().post("/", "as it was").send().text(), "as it was");
+    /// ```
+    #[must_use]
+    pub fn staged(
+        mut self,
+        handler: impl Fn(&mut Request<'_, S>, &mut dyn Stage) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.routes.set_fallback(Handler::Stages(Box::new(handler)));
         self
     }
 

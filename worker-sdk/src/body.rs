@@ -1,8 +1,8 @@
 //! The body of a request, read by a handler as it comes.
 //!
 //! ```text
-//! bytes that have come ─▶ bytes from the wire ─▶ end
-//!                            └─ peer gone, or silent for too long ─▶ broken
+//! bytes that have come ─▶ bytes that lie in the kernel ─▶ bytes on their way ─▶ end
+//!                                peer gone, or silent for too long ─┴─▶ broken
 //! ```
 //!
 //! Never reads past `CONTENT_LENGTH`, and never takes the end of input for the end of the body.
@@ -30,8 +30,10 @@ pub struct Body<'r> {
     own: Vec<u8>,
     /// How much of `own` has been read.
     read: usize,
-    /// What is still on its way, beyond all that has come.
+    /// What has not been received, beyond all that was.
     coming: scgi::Body,
+    /// How much of that lies in the kernel.
+    lying: u64,
     length: u64,
     /// More came with the head than the body is long.
     surplus: bool,
@@ -47,6 +49,9 @@ pub(crate) enum Arrived<'r> {
     WithHead(&'r [u8]),
     /// All of it, in a buffer of its own.
     Behind(Vec<u8>),
+    /// The first bytes with the head, and all the others are in the kernel, to be received once by
+    /// whoever wants them, to where he wants them.
+    Lying(&'r [u8]),
 }
 
 /// What became of a body.
@@ -88,7 +93,7 @@ impl<'r> Body<'r> {
         record: Record<'r>,
     ) -> Self {
         let mut coming = scgi::Body::new(length);
-        let (mut early, mut own): (&[u8], _) = (&[], Vec::new());
+        let (mut early, mut own, mut lying): (&[u8], _, _) = (&[], Vec::new(), 0);
         let surplus = match arrived {
             Arrived::WithHead(bytes) => {
                 early = coming.take(bytes);
@@ -101,9 +106,14 @@ impl<'r> Body<'r> {
                 own.truncate(wanted);
                 wanted < all
             }
+            Arrived::Lying(bytes) => {
+                early = coming.take(bytes);
+                lying = coming.remaining();
+                false
+            }
         };
         let end = BodyEnd::Sound;
-        Self { wire, early, own, read: 0, coming, length, surplus, patience, record, end }
+        Self { wire, early, own, read: 0, coming, lying, length, surplus, patience, record, end }
     }
 
     /// Bytes announced by `CONTENT_LENGTH`.
@@ -113,11 +123,16 @@ impl<'r> Body<'r> {
 
     /// Bytes not read yet.
     pub fn remaining(&self) -> u64 {
-        self.at_hand() as u64 + self.coming.remaining()
+        self.received_ahead() as u64 + self.coming.remaining()
     }
 
     /// Bytes that have come already: reading so many does not wait.
     pub fn at_hand(&self) -> usize {
+        self.received_ahead() + usize::try_from(self.lying).unwrap_or(usize::MAX)
+    }
+
+    /// Bytes that were received and not read.
+    fn received_ahead(&self) -> usize {
         self.early.len() + self.own.len() - self.read
     }
 
@@ -168,10 +183,10 @@ impl<'r> Body<'r> {
         self.length - self.coming.remaining()
     }
 
-    /// How many bytes of the peer closing would leave unread, which on TCP makes the kernel throw
-    /// away the reply as well; `None` if none that is known of.
+    /// How many bytes the peer has to send yet, or is known to. Closing before they have come would
+    /// make the kernel throw away the reply as well (TCP). `None` if none that is known of.
     pub(crate) fn rest(&self) -> Option<u64> {
-        match self.coming.remaining() {
+        match self.coming.remaining() - self.lying {
             _ if self.end == BodyEnd::Gone => None,
             // Nobody knows how much comes that should not.
             _ if self.surplus => Some(u64::MAX),
@@ -187,8 +202,7 @@ impl<'r> Body<'r> {
         let begun = Instant::now();
         let mut thrown = 0;
         let mut waste = [0; 16 << 10];
-        self.early = &[];
-        (self.own, self.read) = (Vec::new(), 0);
+        self.forget_received();
         self.record.phase(Phase::Reading);
         while thrown < most_bytes && (self.surplus || !self.coming.is_complete()) {
             let Some(left) = longest.checked_sub(begun.elapsed()) else { return };
@@ -196,10 +210,25 @@ impl<'r> Body<'r> {
                 Ok(0) | Err(_) => return,
                 Ok(received) => {
                     thrown += received as u64;
-                    self.surplus |= self.coming.take(&waste[..received]).len() < received;
+                    self.surplus |= self.take(&waste[..received]) < received;
                 }
             }
         }
+    }
+
+    /// Throws away what lies in the kernel, which never waits. Closing would leave it unread, for
+    /// which the kernel tells the peer that the connection broke.
+    pub(crate) fn discard_lying(&mut self) {
+        if self.lying > 0 {
+            self.forget_received();
+            let mut waste = [0; 16 << 10];
+            while self.lying > 0 && self.receive(&mut waste).is_ok() {}
+        }
+    }
+
+    fn forget_received(&mut self) {
+        self.early = &[];
+        (self.own, self.read) = (Vec::new(), 0);
     }
 
     fn receive(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -208,7 +237,7 @@ impl<'r> Body<'r> {
         let received = self.wire.receive(&mut into[..room], self.patience);
         self.record.phase(Phase::Handling);
         let received = self.arrived(received)?;
-        Ok(self.coming.take(&into[..received]).len())
+        Ok(self.take(&into[..received]))
     }
 
     /// Receives into the memory `into` has to spare.
@@ -218,10 +247,17 @@ impl<'r> Body<'r> {
         let received = self.wire.append(into, self.patience);
         self.record.phase(Phase::Handling);
         let received = self.arrived(received)?;
-        let wanted = self.coming.take(&into[before..]).len();
+        let wanted = self.take(&into[before..]);
         self.surplus |= wanted < received;
         into.truncate(before + wanted);
         Ok(())
+    }
+
+    /// Counts what was received; how many bytes of it belong to the body.
+    fn take(&mut self, received: &[u8]) -> usize {
+        let taken = self.coming.take(received).len();
+        self.lying = self.lying.saturating_sub(taken as u64);
+        taken
     }
 
     /// Judges what receiving came to: some bytes, or how the body ends.

@@ -1,8 +1,9 @@
-//! What the worker itself wants to know of every request, found in one pass over the variables.
+//! What the worker itself wants to know of every request, found in one pass over the variables, or
+//! where it stood in the last request of the same shape.
 //!
 //! Only looks them up; what they mean is for others to say.
 
-use scgi_protocol::scgi::Head;
+use scgi_protocol::scgi::{Head, Shape};
 
 /// The variables by which a request is routed and accounted for, as they were sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,22 +16,47 @@ pub(crate) struct Clues<'r> {
     pub(crate) request_start: Option<&'r [u8]>,
 }
 
-impl<'r> Clues<'r> {
-    pub(crate) fn of(head: &'r Head<'_>) -> Self {
-        let mut clues = Self::default();
-        for (name, value) in head.iter() {
-            let clue = match name {
-                b"REQUEST_METHOD" => &mut clues.method,
-                b"REQUEST_URI" => &mut clues.request_uri,
-                b"DOCUMENT_URI" => &mut clues.document_uri,
-                b"SCRIPT_NAME" => &mut clues.script_name,
-                b"PATH_INFO" => &mut clues.path_info,
-                b"HTTP_X_REQUEST_START" => &mut clues.request_start,
+/// Where they stand in heads of one shape, to be asked for one head after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    shape: Option<Shape>,
+    nth: [Option<usize>; 6],
+}
+
+impl Places {
+    pub(crate) fn clues<'r>(&mut self, head: &'r Head<'_>) -> Clues<'r> {
+        if head.shape().is_none() || head.shape() != self.shape {
+            *self = Self::find(head);
+        }
+        let value = |nth: Option<usize>| head.nth(nth?).map(|(_, value)| value);
+        let [method, request_uri, document_uri, script_name, path_info, request_start] =
+            self.nth.map(value);
+        Clues { method, request_uri, document_uri, script_name, path_info, request_start }
+    }
+
+    fn find(head: &Head<'_>) -> Self {
+        let mut places = Self { shape: head.shape(), ..Self::default() };
+        let [method, request_uri, document_uri, script_name, path_info, request_start] =
+            &mut places.nth;
+        for (nth, (name, _)) in head.iter().enumerate() {
+            let place = match name {
+                b"REQUEST_METHOD" => &mut *method,
+                b"REQUEST_URI" => &mut *request_uri,
+                b"DOCUMENT_URI" => &mut *document_uri,
+                b"SCRIPT_NAME" => &mut *script_name,
+                b"PATH_INFO" => &mut *path_info,
+                b"HTTP_X_REQUEST_START" => &mut *request_start,
                 _ => continue,
             };
-            *clue = Some(value);
+            *place = Some(nth);
         }
-        clues
+        places
+    }
+}
+
+impl<'r> Clues<'r> {
+    pub(crate) fn of(head: &'r Head<'_>) -> Self {
+        Places::default().clues(head)
     }
 
     /// The method; GET if none was sent, as by health checks, or one that is no text.

@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use scgi_protocol::page::report::{End, Refusal};
 use scgi_protocol::page::{Phase, now_ns};
-use scgi_protocol::scgi::{self, Head, HeadError};
+use scgi_protocol::scgi::{Decoder, Head, HeadError};
 
 use crate::account::{self, described, panic_text, refusal};
 use crate::blinks::Blinks;
 use crate::body::{self, Body, BodyEnd};
 use crate::cgi::Output;
-use crate::clues::Clues;
-use crate::intake::{Intake, Tail};
+use crate::clues::{Clues, Places};
+use crate::intake::{self, Intake, Tail};
 use crate::leaving::{Leaving, Progress};
 use crate::log;
 use crate::place::Place;
@@ -40,6 +40,8 @@ use crate::wire::Wire;
 pub(crate) struct Desk<'a> {
     record: Record<'a>,
     intake: Intake,
+    decoder: Decoder,
+    places: Places,
     buffers: Buffers,
     blinks: Blinks,
 }
@@ -77,8 +79,14 @@ enum NotWhole {
 
 impl<'a> Desk<'a> {
     pub(crate) fn new(record: Record<'a>) -> Self {
-        let (intake, blinks) = (Intake::default(), Blinks::default());
-        Self { record, intake, buffers: Buffers::default(), blinks }
+        Self {
+            record,
+            intake: Intake::default(),
+            decoder: Decoder::default(),
+            places: Places::default(),
+            buffers: Buffers::default(),
+            blinks: Blinks::default(),
+        }
     }
 
     /// Serves the connection that was accepted at `since_ns`.
@@ -137,11 +145,16 @@ impl<'a> Desk<'a> {
         (since_ns, slow): (u64, Option<Duration>),
     ) -> Result<Served, NotWhole> {
         let (input, tail) = self.intake.parts();
-        let decoded = scgi::decode(input, &service.terms.codec).map_err(NotWhole::Refused)?;
+        let decoded = self.decoder.decode(input, &service.terms.codec);
+        let decoded = decoded.map_err(NotWhole::Refused)?;
         let (head, taken) = decoded.ok_or(NotWhole::Incomplete)?;
         let exchange = Exchange { service, wire, record: self.record };
-        if slow.is_none() {
-            tail.expect(head.content_length(), &input[taken..], &service.terms.limits);
+        let early = &input[taken..];
+        let (length, limits) = (head.content_length(), &service.terms.limits);
+        let missing = if slow.is_none() { intake::missing(length, early, limits) } else { 0 };
+        let is_lying = missing > 0 && wire.waiting() >= missing;
+        if missing > 0 && !is_lying {
+            tail.expect(length, early, limits);
             let received = receive_tail(tail, wire, &mut self.blinks);
             if let Err(NotWhole::Gone) = received {
                 let came = (taken + tail.received()) as u64;
@@ -154,9 +167,11 @@ impl<'a> Desk<'a> {
         }
         let body = match tail.take() {
             Some(bytes) => body::Arrived::Behind(bytes),
-            None => body::Arrived::WithHead(&input[taken..]),
+            None if is_lying => body::Arrived::Lying(early),
+            None => body::Arrived::WithHead(early),
         };
-        let arrived = Arrived { head: &head, body, taken, slow };
+        let clues = self.places.clues(&head);
+        let arrived = Arrived { head: &head, clues, body, taken, slow };
         Ok(exchange.run(arrived, &mut self.buffers, since_ns))
     }
 
@@ -206,6 +221,7 @@ fn receive_tail(tail: &mut Tail, wire: &dyn Wire, blinks: &mut Blinks) -> Result
 /// A request to be served.
 struct Arrived<'r> {
     head: &'r Head<'r>,
+    clues: Clues<'r>,
     body: body::Arrived<'r>,
     /// Bytes of the head.
     taken: usize,
@@ -233,10 +249,9 @@ struct Exchange<'r, S> {
 
 impl<'r, S> Exchange<'r, S> {
     fn run(&self, arrived: Arrived<'r>, buffers: &mut Buffers, since_ns: u64) -> Served {
-        let Arrived { head, body, taken, slow } = arrived;
+        let Arrived { head, clues, body, taken, slow } = arrived;
         let Self { service, wire, record } = *self;
         let limits = &service.terms.limits;
-        let clues = Clues::of(head);
         let waited = account::begin(record, head, &clues, (since_ns, slow));
         let is_late = waited.zip(limits.queue_timeout).is_some_and(|(waited, most)| waited > most);
         let method = clues.method();
@@ -259,6 +274,7 @@ impl<'r, S> Exchange<'r, S> {
             self.record.large_head();
             log::large_head(bytes, &described(head));
         }
+        request.body.discard_lying();
         let ended_ns = now_ns();
         let end = End {
             status: outlet.status(),
@@ -350,6 +366,10 @@ impl<'r, S> Exchange<'r, S> {
                 let written = write(request, &mut output);
                 return output.end(written);
             }
+            Answer::Stager(stage) => {
+                outlet.staged(|out| stage(request, out))?;
+                return settle(outlet, &request.body);
+            }
         };
         if let Some(reason) = response.failure.take() {
             return Err(Fault::Handler(reason));
@@ -361,9 +381,14 @@ impl<'r, S> Exchange<'r, S> {
         }
         self.record.phase(Phase::Writing);
         outlet.reply(response, body)?;
-        // Who is still sending may not be reading yet.
-        if body.rest().is_some() { Ok(()) } else { outlet.settle() }
+        settle(outlet, body)
     }
+}
+
+/// Gives a client who is not slow a moment to take the reply. Who is still sending may not be
+/// reading yet.
+fn settle(outlet: &mut Outlet<'_>, body: &Body<'_>) -> Result<(), Fault> {
+    if body.rest().is_some() { Ok(()) } else { outlet.settle() }
 }
 
 /// Sends a response that is not a handler's.

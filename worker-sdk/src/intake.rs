@@ -133,10 +133,11 @@ impl Tail {
     /// Waits for a body of `length` bytes, of which `early` has come with the head, unless it is
     /// longer than is waited for: the handler may not even want it.
     pub(crate) fn expect(&mut self, length: u64, early: &[u8], limits: &Limits) {
-        let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if length > limits.body_buffer_bytes || length <= early.len() {
+        let missing = missing(length, early, limits);
+        if missing == 0 {
             return;
         }
+        let length = early.len() + missing;
         self.wanted = length;
         self.bytes = Vec::with_capacity(length.min(BODY_BYTES.max(2 * early.len())));
         self.bytes.extend_from_slice(early);
@@ -165,6 +166,14 @@ impl Tail {
     /// What was waited for, in a buffer of its own; `None` if it all came with the head.
     pub(crate) fn take(&mut self) -> Option<Vec<u8>> {
         (self.wanted > 0).then(|| std::mem::take(&mut self.bytes))
+    }
+}
+
+/// How many bytes of a body are waited for.
+pub(crate) fn missing(length: u64, early: &[u8], limits: &Limits) -> usize {
+    match usize::try_from(length) {
+        Ok(length) if length <= limits.body_buffer_bytes => length.saturating_sub(early.len()),
+        _ => 0,
     }
 }
 

@@ -91,7 +91,7 @@ pub use raw::{Parting, serve_connections};
 pub use request::Request;
 pub use response::{IntoResponse, Response, Stage};
 pub use scgi_protocol::address::Address;
-pub use scgi_protocol::scgi::{Policy, ResponseHead};
+pub use scgi_protocol::scgi::{Policy, ResponseHead, Shape};
 #[cfg(feature = "async")]
 pub use tasks::{HttpService, Incoming, Mount, Server, Variables};
 pub use trace::Traceparent;

@@ -180,7 +180,7 @@ impl<'r> Outlet<'r> {
             }),
             Content::Stream { write, length } => self.stream(draft, length, |to| write(to)),
             Content::Exchange(run) => self.stream(draft, None, |to| run(body, to)),
-            Content::Staged(run) => self.staged(run, body),
+            Content::Staged(run) => self.staged(|out| run(body, out)),
         }
     }
 

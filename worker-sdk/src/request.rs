@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 
-use scgi_protocol::scgi::Head;
+use scgi_protocol::scgi::{Head, Shape};
 
 use crate::body::{Body, BodyError};
 use crate::clues::Clues;
@@ -105,6 +105,12 @@ impl<'r, S> Request<'r, S> {
     /// Every variable, name and value, in the order sent.
     pub fn vars(&self) -> impl ExactSizeIterator<Item = (&'r [u8], &'r [u8])> + use<'r, S> {
         self.head.iter()
+    }
+
+    /// Which variables there are, in which order, if that is known: what was found out about the
+    /// names of one request holds for all of the same shape.
+    pub fn shape(&self) -> Option<Shape> {
+        self.head.shape()
     }
 
     /// The client's address as the front end knows it.

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::cgi::Manner;
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{Response, Stage};
 
 /// A handler whose type has been forgotten.
 pub(crate) enum Handler<S> {
@@ -16,11 +16,15 @@ pub(crate) enum Handler<S> {
     Answers(Answers<S>),
     /// Writes its response itself.
     Writes(Manner, Writes<S>),
+    /// Says its head while it writes.
+    Stages(Stages<S>),
 }
 
 pub(crate) type Answers<S> = Box<dyn Fn(&mut Request<'_, S>) -> Response + Send + Sync>;
 pub(crate) type Writes<S> =
     Box<dyn Fn(&mut Request<'_, S>, &mut dyn Write) -> io::Result<()> + Send + Sync>;
+pub(crate) type Stages<S> =
+    Box<dyn Fn(&mut Request<'_, S>, &mut dyn Stage) -> io::Result<()> + Send + Sync>;
 
 /// The routes of an app.
 pub(crate) struct Routes<S> {

@@ -70,6 +70,10 @@ impl Wire for Scripted {
         Ok((bytes > 0 || self.ended.get()).then_some(bytes))
     }
 
+    fn waiting(&self) -> usize {
+        self.coming.borrow().len()
+    }
+
     fn give(&self, parts: &[&[u8]]) -> io::Result<usize> {
         if self.broken.get() {
             return Err(io::ErrorKind::BrokenPipe.into());

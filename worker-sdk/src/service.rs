@@ -13,7 +13,7 @@ use crate::limits::Limits;
 use crate::reply;
 use crate::request::Request;
 use crate::response::Response;
-use crate::route::{Found, Handler, Routes, Writes};
+use crate::route::{Found, Handler, Routes, Stages, Writes};
 use crate::tally::Tally;
 
 /// A sealed app at work.
@@ -50,6 +50,7 @@ impl<S> Service<S> {
                 match handler {
                     Handler::Answers(answer) => Answer::Response(answer(request)),
                     Handler::Writes(manner, write) => Answer::Writer(*manner, write),
+                    Handler::Stages(stage) => Answer::Stager(stage),
                 }
             }
             Found::Nothing => Answer::Response(reply::plain(404)),
@@ -65,4 +66,6 @@ pub(crate) enum Answer<'r, S> {
     Response(Response),
     /// Somebody who writes it.
     Writer(Manner, &'r Writes<S>),
+    /// Somebody who writes it and says its head meanwhile.
+    Stager(&'r Stages<S>),
 }

@@ -226,6 +226,11 @@ impl Wire for Memory {
         self.append(into, Duration::ZERO).map(Some)
     }
 
+    fn waiting(&self) -> usize {
+        let input = self.input.borrow();
+        input.get_ref().len() - usize::try_from(input.position()).unwrap_or(usize::MAX)
+    }
+
     fn give(&self, parts: &[&[u8]]) -> io::Result<usize> {
         self.output.borrow_mut().extend(parts.iter().copied().flatten());
         Ok(parts.iter().map(|part| part.len()).sum())

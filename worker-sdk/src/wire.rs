@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::{Errno, ioctl_fionread, retry_on_intr};
 use rustix::net::sockopt::{Timeout, set_socket_linger, set_socket_timeout};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags};
 use rustix::net::{accept_with, recv, send, sendmsg, shutdown};
@@ -44,6 +44,9 @@ pub(crate) trait Wire {
     ///
     /// What the connection broke with.
     fn take(&self, into: &mut Vec<u8>) -> io::Result<Option<usize>>;
+
+    /// Bytes that could be received without waiting, as far as the kernel tells.
+    fn waiting(&self) -> usize;
 
     /// Sends as much of `parts`, at most [`PARTS_MAX`], as there is room for, without waiting; 0
     /// if there is none.
@@ -193,6 +196,11 @@ impl Wire for Socket {
             Err(Errno::AGAIN) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    #[inline]
+    fn waiting(&self) -> usize {
+        ioctl_fionread(&self.fd).map_or(0, |bytes| usize::try_from(bytes).unwrap_or(0))
     }
 
     #[inline]

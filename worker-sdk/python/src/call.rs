@@ -3,40 +3,34 @@
 use std::io;
 
 use pyo3::prelude::*;
-use pyo3::types::PyString;
-use scgi_worker::{Body, IntoResponse, Response, Stage};
+use pyo3::types::{PyDict, PyString};
+use scgi_worker::{Request, Stage};
 
 use crate::lent::{self, Hands, Number};
 
-/// Runs `code` with both ends of the request `number` lent to it.
+/// Runs Python code for one request: `prepare` makes its environ, `code` does something with it, with
+/// both ends of the request lent to it.
 ///
 /// # Errors
 ///
-/// If it raised, which has been told on standard error then; unless the client was at fault, which
-/// is no news.
+/// If one of them raised, which has been told on standard error then; unless the client was at fault,
+/// which is no news.
 pub(crate) fn call(
-    number: Number,
-    body: &mut Body<'_>,
+    request: &mut Request<'_>,
     out: &mut dyn Stage,
-    code: impl FnOnce(Python<'_>) -> PyResult<()>,
+    prepare: impl for<'py> FnOnce(Python<'py>, &mut Request<'_>, Number) -> PyResult<Bound<'py, PyDict>>,
+    code: impl for<'py> FnOnce(Bound<'py, PyDict>, Number) -> PyResult<()>,
 ) -> io::Result<()> {
-    let mut hands = Hands::new(body, out);
-    let done = lent::lend(number, &mut hands, || Python::attach(code));
-    match done {
-        Ok(()) => Ok(()),
-        Err(_) if hands.is_broken() => Err(io::ErrorKind::BrokenPipe.into()),
-        Err(raised) => Err(Python::attach(|py| tell(py, &raised))),
-    }
-}
-
-/// Runs `code`, which prepares a call.
-///
-/// # Errors
-///
-/// The response if it raised, which has been told then.
-pub(crate) fn prepare<T>(code: impl FnOnce(Python<'_>) -> PyResult<T>) -> Result<T, Response> {
-    Python::attach(|py| code(py).map_err(|raised| tell(py, &raised)))
-        .map_err(|error| Err::<(), _>(error).into_response())
+    let number = lent::next_number();
+    Python::attach(|py| {
+        let environ = prepare(py, request, number).map_err(|raised| tell(py, &raised))?;
+        let mut hands = Hands::new(request.body(), out);
+        let done = lent::lend(number, &mut hands, || code(environ, number));
+        done.map_err(|raised| match hands.is_broken() {
+            true => io::ErrorKind::BrokenPipe.into(),
+            false => tell(py, &raised),
+        })
+    })
 }
 
 /// Prints the traceback of an exception in one piece; what the SDK is to say of it.

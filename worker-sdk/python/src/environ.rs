@@ -1,20 +1,21 @@
 //! The variables of a request as a Python dictionary.
 //!
 //! ```text
-//! the names of the last request ─▶ a copy of its dictionary, and what has changed
-//! other names                   ─▶ one variable after the other
+//! the shape of the last request ─▶ a copy of its dictionary, and what has changed
+//! another                       ─▶ one variable after the other
 //! ```
 //!
 //! A front end sends the same names in the same order, and most values over and over: what the
 //! last request of the thread had at the same place is taken from there if it is the same, and
 //! costs a comparison. Names are interned by that, so that looking them up is quick as well.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use scgi_worker::Request;
+use scgi_worker::{Request, Shape};
 
 /// Variables beyond these are made anew each time.
 const KEPT: usize = 64;
@@ -23,14 +24,15 @@ const KEPT: usize = 64;
 const KEPT_BYTES: usize = 64;
 
 thread_local! {
-    static LAST: RefCell<Last> = const { RefCell::new(Last { kept: Vec::new(), whole: None }) };
+    static LAST: RefCell<Last> = const { RefCell::new(Last::nothing()) };
 }
 
 /// The variables of the last request of a thread.
 struct Last {
+    shape: Option<Shape>,
     /// By their place; `None` where a name is too long.
     kept: Vec<Option<Kept>>,
-    /// Made when the same names come a second time.
+    /// Made when the same shape comes a second time.
     whole: Option<Whole>,
 }
 
@@ -98,23 +100,24 @@ pub(crate) fn split<S>(
 }
 
 impl Last {
-    /// For a request with the names of the last one; `None` if it has others.
+    const fn nothing() -> Self {
+        Self { shape: None, kept: Vec::new(), whole: None }
+    }
+
+    /// For a request of the last one's shape; `None` if it has another.
     fn again<'py, S>(
         &mut self,
         base: &Bound<'py, PyDict>,
         request: &Request<'_, S>,
     ) -> PyResult<Option<(Bound<'py, PyDict>, Seen)>> {
-        let py = base.py();
-        let mut variables = request.vars();
-        if variables.len().min(KEPT) != self.kept.len() {
+        if request.shape().is_none() || request.shape() != self.shape {
             return Ok(None);
         }
-        let Some(whole) = self.whole(base, request)? else { return Ok(None) };
+        let (py, whole) = (base.py(), self.whole(base)?);
         let (mut seen, mut long) = (Seen::default(), Vec::new());
-        for (kept, (name, value)) in self.kept.iter_mut().zip(&mut variables) {
-            let Some(kept) = kept.as_mut().filter(|kept| kept.name == name) else {
-                return Ok(None);
-            };
+        let mut variables = request.vars();
+        for (kept, (_, value)) in self.kept.iter_mut().zip(&mut variables) {
+            let Some(kept) = kept else { return Ok(None) };
             seen.look(kept.meaning, value);
             if kept.has(value) || kept.meaning == Meaning::Forbidden {
                 continue;
@@ -136,7 +139,7 @@ impl Last {
         Ok(Some((environ, seen)))
     }
 
-    /// For a request with other names than the last one; they are kept.
+    /// For a request of another shape than the last one; its variables are kept.
     fn anew<'py, S>(
         &mut self,
         base: &Bound<'py, PyDict>,
@@ -145,7 +148,7 @@ impl Last {
         let py = base.py();
         let environ = base.copy()?;
         let mut seen = Seen::default();
-        self.whole = None;
+        (self.shape, self.whole) = (request.shape(), None);
         self.kept.resize_with(request.vars().len().min(KEPT), || None);
         let mut places = self.kept.iter_mut();
         for (name, value) in request.vars() {
@@ -162,18 +165,10 @@ impl Last {
         Ok((environ, seen))
     }
 
-    /// The base with all that is kept, if that is there or the names have come a second time.
-    fn whole<'py, S>(
-        &mut self,
-        base: &Bound<'py, PyDict>,
-        request: &Request<'_, S>,
-    ) -> PyResult<Option<Bound<'py, PyDict>>> {
+    /// The base with all that is kept.
+    fn whole<'py>(&mut self, base: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyDict>> {
         if let Some(whole) = self.whole.as_ref().filter(|whole| whole.base.is(base)) {
-            return Ok(Some(whole.environ.bind(base.py()).clone()));
-        }
-        let mut names = self.kept.iter().zip(request.vars());
-        if !names.all(|(kept, (name, _))| kept.as_ref().is_some_and(|kept| kept.name == name)) {
-            return Ok(None);
+            return Ok(whole.environ.bind(base.py()).clone());
         }
         let environ = base.copy()?;
         for kept in self.kept.iter().flatten() {
@@ -182,7 +177,7 @@ impl Last {
             }
         }
         self.whole = Some(Whole { base: base.clone().unbind(), environ: environ.clone().unbind() });
-        Ok(Some(environ))
+        Ok(environ)
     }
 }
 
@@ -273,9 +268,12 @@ pub(crate) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString>
 }
 
 /// The bytes of a string that came of [`latin1`]; `None` if it did not.
-pub(crate) fn bytes_of(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn bytes_of(text: &str) -> Option<Cow<'_, [u8]>> {
     if text.is_ascii() {
-        return Some(text.as_bytes().to_vec());
+        return Some(text.as_bytes().into());
     }
-    text.chars().map(|character| u8::try_from(character).ok()).collect()
+    text.chars()
+        .map(|character| u8::try_from(character).ok())
+        .collect::<Option<_>>()
+        .map(Cow::Owned)
 }

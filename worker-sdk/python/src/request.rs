@@ -5,7 +5,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use scgi_worker::ResponseHead;
 
-use crate::environ::bytes_of;
 use crate::lent::{self, Number};
 
 /// The most that is read at once, in bytes.
@@ -91,12 +90,4 @@ impl PyRequest {
     fn sent(&self) -> PyResult<bool> {
         lent::at_once(self.number, |ends| Ok(ends.is_sent()))
     }
-}
-
-/// A header as WSGI gives it.
-pub(crate) fn header(name: &str, value: &str) -> PyResult<(String, Vec<u8>)> {
-    let value = bytes_of(value).ok_or_else(|| {
-        PyValueError::new_err(format!("the header {name} has characters beyond Latin-1"))
-    })?;
-    Ok((name.to_owned(), value))
 }

@@ -2,18 +2,17 @@
 //!
 //! Returns to Python when the worker leaves, with the exit status to leave with.
 
-use std::sync::Arc;
+use std::io;
 
 use pyo3::exceptions::PyProcessLookupError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::process::Signal;
 use scgi_protocol::inherit;
-use scgi_worker::{App, Exit, Request, Response};
+use scgi_worker::{App, Exit, Request, Stage};
 
-use crate::call::{call, prepare};
+use crate::call::call;
 use crate::environ::{environ, split};
-use crate::lent;
 use crate::request::PyRequest;
 use crate::wsgi::Wsgi;
 
@@ -44,8 +43,8 @@ pub(crate) fn serve_wsgi(
     place: Place,
 ) -> PyResult<i32> {
     let Parts { base, in_memory, as_it_comes, is_mounted } = parts;
-    let wsgi = Arc::new(Wsgi { app, base, in_memory, as_it_comes, is_mounted });
-    serve(py, place, move |request| Wsgi::answer(&wsgi, request))
+    let wsgi = Wsgi { app, base, in_memory, as_it_comes, is_mounted };
+    serve(py, place, move |request, out| wsgi.answer(request, out))
 }
 
 /// Serves by calling `target(environ, request)` for each request; the exit status.
@@ -59,8 +58,8 @@ pub(crate) fn serve_calls(
     is_split: bool,
     place: Place,
 ) -> PyResult<i32> {
-    let calls = Arc::new(Calls { target, base: PyDict::new(py).unbind(), is_split });
-    serve(py, place, move |request| calls.answer(request))
+    let calls = Calls { target, base: PyDict::new(py).unbind(), is_split };
+    serve(py, place, move |request, out| calls.answer(request, out))
 }
 
 /// Makes this process leave, by SIGTERM, when `parent` is no more.
@@ -71,7 +70,7 @@ pub(crate) fn serve_calls(
 #[pyfunction]
 pub(crate) fn leave_with_parent(parent: i32) -> PyResult<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))
-        .map_err(std::io::Error::from)?;
+        .map_err(io::Error::from)?;
     let now = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
     if now == Some(parent) {
         return Ok(());
@@ -82,10 +81,10 @@ pub(crate) fn leave_with_parent(parent: i32) -> PyResult<()> {
 fn serve(
     py: Python<'_>,
     place: Place,
-    answer: impl Fn(&mut Request<'_>) -> Response + Send + Sync + 'static,
+    answer: impl Fn(&mut Request<'_>, &mut dyn Stage) -> io::Result<()> + Send + Sync + 'static,
 ) -> PyResult<i32> {
     let Place { listen, threads, socket } = place;
-    let mut app = App::new().fallback(answer).around(|serve| {
+    let mut app = App::new().staged(answer).around(|serve| {
         // A thread has a state in the interpreter for as long as it lives, not anew for each
         // request: what Python calls thread-local would be lost between two of them.
         Python::attach(|py| py.detach(serve));
@@ -119,26 +118,22 @@ struct Calls {
 }
 
 impl Calls {
-    fn answer(self: &Arc<Self>, request: &mut Request<'_>) -> Response {
-        let number = lent::next_number();
-        let environ = match prepare(|py| self.environ(py, request)) {
-            Ok(environ) => environ,
-            Err(answer) => return answer,
-        };
+    fn answer(&self, request: &mut Request<'_>, out: &mut dyn Stage) -> io::Result<()> {
         let length = request.content_length();
-        let this = Arc::clone(self);
-        Response::staged(move |body, out| {
-            call(number, body, out, |py| {
-                this.target.call1(py, (environ, PyRequest { number, length })).map(drop)
-            })
-        })
-    }
-
-    fn environ(&self, py: Python<'_>, request: &Request<'_>) -> PyResult<Py<PyDict>> {
-        let (environ, seen) = environ(self.base.bind(py), request)?;
-        if self.is_split {
-            split(&environ, request, seen, true)?;
-        }
-        Ok(environ.unbind())
+        call(
+            request,
+            out,
+            |py, request, _| {
+                let (environ, seen) = environ(self.base.bind(py), request)?;
+                if self.is_split {
+                    split(&environ, request, seen, true)?;
+                }
+                Ok(environ)
+            },
+            |environ, number| {
+                let py = environ.py();
+                self.target.call1(py, (environ, PyRequest { number, length })).map(drop)
+            },
+        )
     }
 }

@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
 use scgi_worker::ResponseHead;
 
+use crate::environ::bytes_of;
 use crate::lent::{self, Number};
-use crate::request::header;
 
 /// Headers about the connection, which is not the app's: front ends make their own.
 const HOP_BY_HOP: [&str; 8] = [
@@ -130,8 +130,11 @@ fn head(status: &str, headers: &Bound<'_, PyList>) -> PyResult<ResponseHead> {
         if HOP_BY_HOP.iter().any(|other| name.eq_ignore_ascii_case(other)) {
             continue;
         }
-        let (name, value) = header(name, value.to_str()?)?;
-        head = head.header(name, value);
+        let value = value.to_str()?;
+        let sent = bytes_of(value).ok_or_else(|| {
+            PyValueError::new_err(format!("the header {name} has characters beyond Latin-1"))
+        })?;
+        head = head.header(name, sent);
     }
     Ok(head)
 }

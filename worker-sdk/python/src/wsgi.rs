@@ -1,21 +1,18 @@
 //! One request through a WSGI app (PEP 3333): called, its answer sent, closed.
 
-use std::sync::Arc;
+use std::io::{self, Read};
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
-use scgi_worker::{IntoResponse, Request, Response};
+use scgi_worker::{Body, Request, Stage};
 
-use crate::call::{call, prepare};
+use crate::call::call;
 use crate::environ::{environ, split};
 use crate::lent::{self, Number};
 use crate::request::PyRequest;
 use crate::start::StartResponse;
-
-/// A body up to this size, in bytes, is in memory before the app is called.
-const READ_BYTES: u64 = 1 << 20;
 
 /// An answer up to this size, in bytes, is sent when it is whole; writing it does not wait.
 const HELD_BYTES: usize = 8 << 10;
@@ -35,46 +32,39 @@ pub(crate) struct Wsgi {
 
 impl Wsgi {
     /// Answers `request`.
-    pub(crate) fn answer(this: &Arc<Self>, request: &mut Request<'_>) -> Response {
-        let early = match early_body(request) {
-            Ok(early) => early,
-            Err(answer) => return answer,
-        };
-        let number = lent::next_number();
-        let environ = match prepare(|py| this.environ(py, request, early.as_deref(), number)) {
-            Ok(environ) => environ,
-            Err(answer) => return answer,
-        };
-        let this = Arc::clone(this);
-        Response::staged(move |body, out| {
-            call(number, body, out, |py| this.call(py, environ.bind(py), number))
-        })
+    pub(crate) fn answer(&self, request: &mut Request<'_>, out: &mut dyn Stage) -> io::Result<()> {
+        call(
+            request,
+            out,
+            |py, request, number| self.environ(py, request, number),
+            |environ, number| self.call(&environ, number),
+        )
     }
 
-    fn environ(
+    fn environ<'py>(
         &self,
-        py: Python<'_>,
-        request: &Request<'_>,
-        early: Option<&[u8]>,
+        py: Python<'py>,
+        request: &mut Request<'_>,
         number: Number,
-    ) -> PyResult<Py<PyDict>> {
+    ) -> PyResult<Bound<'py, PyDict>> {
         let (environ, seen) = environ(self.base.bind(py), request)?;
         split(&environ, request, seen, self.is_mounted)?;
         if seen.is_secure {
             environ.set_item(intern!(py, "wsgi.url_scheme"), intern!(py, "https"))?;
         }
-        let input = match early {
-            Some(bytes) => self.in_memory.bind(py).call1((PyBytes::new(py, bytes),))?,
+        let input = match body_at_hand(py, request.body())? {
+            Some(bytes) => self.in_memory.bind(py).call1((bytes,))?,
             None => {
                 let length = request.content_length();
                 self.as_it_comes.bind(py).call1((PyRequest { number, length },))?
             }
         };
         environ.set_item(intern!(py, "wsgi.input"), input)?;
-        Ok(environ.unbind())
+        Ok(environ)
     }
 
-    fn call(&self, py: Python<'_>, environ: &Bound<'_, PyDict>, number: Number) -> PyResult<()> {
+    fn call(&self, environ: &Bound<'_, PyDict>, number: Number) -> PyResult<()> {
+        let py = environ.py();
         let start = Bound::new(py, StartResponse::new(number))?;
         let answer = self.app.bind(py).call1((environ, &start))?;
         let sent = send(&answer, start.get(), number);
@@ -83,28 +73,32 @@ impl Wsgi {
     }
 }
 
-/// The body, if it is small enough to be read before anything else is done.
-fn early_body(request: &mut Request<'_>) -> Result<Option<Vec<u8>>, Response> {
-    let length = request.content_length();
-    if length > READ_BYTES {
-        return Ok(None);
+/// The whole body, if it has come already: then reading it does not wait, and it is received right
+/// into the memory that the app gets.
+fn body_at_hand<'py>(
+    py: Python<'py>,
+    body: &mut Body<'_>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    match usize::try_from(body.length()) {
+        Ok(length) if length <= body.at_hand() => {
+            PyBytes::new_with(py, length, |into| Ok(body.read_exact(into)?)).map(Some)
+        }
+        _ => Ok(None),
     }
-    let limit = usize::try_from(READ_BYTES).expect("a mebibyte is addressable");
-    request.body_to_vec(limit).map(Some).map_err(|error| Err::<(), _>(error).into_response())
 }
 
 /// Sends what the app answered with: all at once if it is all there, else piece by piece.
 fn send(answer: &Bound<'_, PyAny>, start: &StartResponse, number: Number) -> PyResult<()> {
     if let Ok(list) = answer.cast_exact::<PyList>() {
-        return send_all(list.iter(), start, number);
+        return send_all(|| list.iter(), start, number);
     }
     if let Ok(tuple) = answer.cast_exact::<PyTuple>() {
-        return send_all(tuple.iter(), start, number);
+        return send_all(|| tuple.iter(), start, number);
     }
     let py = answer.py();
     for piece in answer.try_iter()? {
         let piece = piece?;
-        let bytes = piece.cast::<PyBytes>().map_err(|_| no_bytes(&piece))?.as_bytes();
+        let bytes = piece_of(&piece)?.as_bytes();
         if bytes.is_empty() {
             continue;
         }
@@ -117,21 +111,19 @@ fn send(answer: &Bound<'_, PyAny>, start: &StartResponse, number: Number) -> PyR
     start.begin(None)
 }
 
-fn send_all<'py>(
-    pieces: impl Iterator<Item = Bound<'py, PyAny>>,
+/// Sends pieces that are all there.
+fn send_all<'py, I: Iterator<Item = Bound<'py, PyAny>>>(
+    pieces: impl Fn() -> I,
     start: &StartResponse,
     number: Number,
 ) -> PyResult<()> {
     let mut whole = 0;
-    let mut all = Vec::with_capacity(1);
-    for piece in pieces {
-        let piece = piece.cast_into::<PyBytes>().map_err(|error| no_bytes(&error.into_inner()))?;
-        whole += piece.as_bytes().len();
-        all.push(piece);
+    for piece in pieces() {
+        whole += piece_of(&piece)?.as_bytes().len();
     }
     start.begin(Some(whole))?;
-    for piece in &all {
-        let (py, bytes) = (piece.py(), piece.as_bytes());
+    for piece in pieces() {
+        let (py, bytes) = (piece.py(), piece_of(&piece)?.as_bytes());
         if whole <= HELD_BYTES {
             lent::at_once(number, |ends| ends.write(bytes))?;
         } else {
@@ -139,6 +131,10 @@ fn send_all<'py>(
         }
     }
     Ok(())
+}
+
+fn piece_of<'a, 'py>(piece: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    piece.cast::<PyBytes>().map_err(|_| no_bytes(piece))
 }
 
 fn close(answer: &Bound<'_, PyAny>) -> PyResult<()> {

@@ -15,8 +15,7 @@ use scgi_protocol::scgi::{ResponseError, ResponseHead, ResponseWriter};
 
 use super::measure::Measure;
 use super::{Fault, Length, Outlet, decimal};
-use crate::body::Body;
-use crate::response::{Stage, Staged};
+use crate::response::Stage;
 
 /// The way out that a staged response is given.
 struct Wings<'o, 'r> {
@@ -29,7 +28,10 @@ struct Wings<'o, 'r> {
 
 impl Outlet<'_> {
     /// Sends what `run` says and writes.
-    pub(super) fn staged(&mut self, run: Staged, body: &mut Body<'_>) -> Result<(), Fault> {
+    pub(crate) fn staged(
+        &mut self,
+        run: impl FnOnce(&mut dyn Stage) -> io::Result<()>,
+    ) -> Result<(), Fault> {
         let mut wings = Wings {
             outlet: self,
             head: None,
@@ -37,7 +39,7 @@ impl Outlet<'_> {
             measure: Measure::default(),
             fault: None,
         };
-        let ran = run(body, &mut wings);
+        let ran = run(&mut wings);
         wings.end(ran)
     }
 }

@@ -154,6 +154,19 @@ fn a_client_that_sends_everything_before_it_listens_gets_its_answer() {
 }
 
 #[test]
+fn a_body_that_has_come_and_that_nobody_reads_does_not_cost_the_answer() {
+    for site in [Site::unix(), Site::tcp()] {
+        with_worker(&site, "usual", |_| {
+            for _ in 0..20 {
+                let answer = ask(&site.address, "POST", "/refuse", &[b'x'; 50_000]).unwrap();
+
+                assert!(answer.starts_with("Status: 403 ") && answer.ends_with("no"), "{answer}");
+            }
+        });
+    }
+}
+
+#[test]
 fn what_comes_after_the_body_does_not_cost_the_answer() {
     for site in [Site::unix(), Site::tcp()] {
         with_worker(&site, "usual", |_| {
