@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use scgi_protocol::control::WorkerState;
 use scgi_protocol::name::{AppName, Seat, WorkerId};
+use scgi_protocol::page::report::Checkups;
 use scgi_protocol::page::{Page, Report, Serving, State};
 use serde::{Deserialize, Serialize};
 
@@ -175,14 +176,14 @@ impl Scoreboard {
         (!seen.living.is_silent()).then(|| seen.look().ended)
     }
 
-    /// How many requests a living worker has ended, and how many of them badly, that is with a status
-    /// of 400 or more; `None` if it keeps no page, or is not known.
-    pub fn ends(&self, worker: WorkerId) -> Option<(u64, u64)> {
+    /// How a living worker has ended its requests; `None` if it keeps no page, or is not known.
+    pub fn ends(&self, worker: WorkerId) -> Option<Ends> {
         let mut kept = self.lock();
         let app = kept.owners.get(&worker)?.clone();
         let seen = kept.apps.get_mut(&app)?.living.get_mut(&worker)?;
-        let Report { ended, ends, .. } = *seen.look();
-        (!seen.living.is_silent()).then_some((ended, ends[3] + ends[4]))
+        let Report { ends, .. } = *seen.look();
+        let checkups = seen.living.page.checkups();
+        (!seen.living.is_silent()).then_some(Ends { badly: ends[3] + ends[4], checkups })
     }
 
     /// The app's living workers, by number.
@@ -241,6 +242,15 @@ impl Kept {
         score.dead = score.dead.plus(seen.look());
         Some((seen.living, seen.last))
     }
+}
+
+/// How a worker has ended its requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// How many of all with a status of 400 or more.
+    pub badly: u64,
+    /// Those by which the daemon asked; `None` if the worker does not tell them from others.
+    pub checkups: Option<Checkups>,
 }
 
 impl Seen {

@@ -3,6 +3,7 @@
 //!
 //! Only looks them up; what they mean is for others to say.
 
+use scgi_protocol::page::CHECKUP;
 use scgi_protocol::scgi::{Head, Shape};
 
 /// The variables by which a request is routed and accounted for, as they were sent.
@@ -14,13 +15,15 @@ pub(crate) struct Clues<'r> {
     pub(crate) script_name: Option<&'r [u8]>,
     pub(crate) path_info: Option<&'r [u8]>,
     pub(crate) request_start: Option<&'r [u8]>,
+    /// It is there if the daemon asks, see [`CHECKUP`].
+    pub(crate) checkup: Option<&'r [u8]>,
 }
 
 /// Where they stand in heads of one shape, to be asked for one head after the other.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     shape: Option<Shape>,
-    nth: [Option<usize>; 6],
+    nth: [Option<usize>; 7],
 }
 
 impl Places {
@@ -29,14 +32,14 @@ impl Places {
             *self = Self::find(head);
         }
         let value = |nth: Option<usize>| head.nth(nth?).map(|(_, value)| value);
-        let [method, request_uri, document_uri, script_name, path_info, request_start] =
+        let [method, request_uri, document_uri, script_name, path_info, request_start, checkup] =
             self.nth.map(value);
-        Clues { method, request_uri, document_uri, script_name, path_info, request_start }
+        Clues { method, request_uri, document_uri, script_name, path_info, request_start, checkup }
     }
 
     fn find(head: &Head<'_>) -> Self {
         let mut places = Self { shape: head.shape(), ..Self::default() };
-        let [method, request_uri, document_uri, script_name, path_info, request_start] =
+        let [method, request_uri, document_uri, script_name, path_info, request_start, checkup] =
             &mut places.nth;
         for (nth, (name, _)) in head.iter().enumerate() {
             let place = match name {
@@ -46,6 +49,7 @@ impl Places {
                 b"SCRIPT_NAME" => &mut *script_name,
                 b"PATH_INFO" => &mut *path_info,
                 b"HTTP_X_REQUEST_START" => &mut *request_start,
+                name if name == CHECKUP.as_bytes() => &mut *checkup,
                 _ => continue,
             };
             *place = Some(nth);

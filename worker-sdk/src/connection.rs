@@ -282,6 +282,7 @@ impl<'r, S> Exchange<'r, S> {
             bytes_in: taken as u64 + request.body.received(),
             bytes_out: outlet.sent_bytes(),
             took_ns: ended_ns.saturating_sub(since_ns),
+            is_checkup: clues.checkup.is_some(),
         };
         let (unsent, rest) = match ending {
             Ending::Answered => (outlet.into_unsent(), request.body.rest()),

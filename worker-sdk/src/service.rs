@@ -34,6 +34,7 @@ pub(crate) struct Terms {
 
 impl Terms {
     pub(crate) fn new(limits: Limits, page: Page) -> Self {
+        page.tells_checkups();
         Self { codec: limits.codec(), limits, tally: Tally::new(page) }
     }
 }

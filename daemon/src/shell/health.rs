@@ -1,8 +1,9 @@
 //! Asks new workers whether they are healthy: a GET through the app's own socket.
 //!
-//! All workers of an app accept at one socket, so that nobody can choose who answers. So many are
-//! asked that the worker is among those who do, and its page tells whether it has ended a request
-//! badly meanwhile. What comes back is read up to the end of its head, and no further.
+//! All workers of an app accept at one socket, so that nobody can choose who answers. So they are asked
+//! until the page of the worker that is meant says that it has answered, and how. Programs whose page
+//! does not tell are asked so often that they are probably among those who answer. What comes back is
+//! read up to the end of its head, and no further.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,21 +13,23 @@ use std::time::Duration;
 use nix::sys::socket::{SockaddrStorage, getsockname};
 use scgi_protocol::address::Address;
 use scgi_protocol::name::WorkerId;
+use scgi_protocol::page::CHECKUP;
 use scgi_protocol::scgi::{RequestHead, ResponseHead};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::scoreboard::Scoreboard;
+use crate::scoreboard::{Ends, Scoreboard};
 use crate::spec::{AppSpec, Health, Kind, ListenAt, Standalone};
 use crate::words::in_words;
 
-/// How many rounds of requests there are: 1, 2, 4 … at once, 63 in all.
+/// How many rounds of requests there are for a worker that does not tell whether it has answered: 1,
+/// 2, 4 … at once, 63 in all. For one that does there may be more, none of them larger.
 const ROUNDS: u32 = 6;
 
-/// How long to wait before the next round, the first time; then twice as long each time.
+/// How long to wait before the next round, the first time; then twice as long each of so many times.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Longest head of an answer, in bytes.
@@ -68,9 +71,9 @@ impl Checkups {
         };
         let head = head(app, &health.path);
         tokio::spawn(async move {
-            let ends = move || scoreboard.ends(worker);
+            let look = move || scoreboard.ends(worker);
             let outcome = match address {
-                Some(address) => examine(&address, &head, &health, ends).await,
+                Some(address) => examine(&address, &head, &health, look).await,
                 None => Err("its listener has no address to ask at".to_owned()),
             };
             // The loop is gone only if the daemon is.
@@ -136,45 +139,74 @@ fn head(app: &AppSpec, uri: &str) -> Vec<u8> {
         ("REMOTE_ADDR", "127.0.0.1"),
         ("HTTP_HOST", "localhost"),
         ("HTTP_USER_AGENT", "scgid (health)"),
+        (CHECKUP, "1"),
     ];
     let head =
         variables.into_iter().fold(RequestHead::new(0), |h, (name, value)| h.variable(name, value));
     head.encode().expect("the path was checked to be printable when it was read")
 }
 
-/// Asks in rounds, twice as many at once each time. `ends` tells how many requests the worker has
-/// ended, and how many of them badly; `None` if it does not say, and then every answer counts as its
-/// own.
+/// Asks in rounds, twice as many at once each time. `look` tells how the worker has ended its
+/// requests; `None` if it does not say, and then every answer counts as its own.
 ///
 /// Others may answer in its place, and others may ask it. So one answer proves nothing: it is unwell
-/// if a bad answer came while it ended a request badly, or if every answer was bad. A worker that is
-/// never reached is taken to be as healthy as those who answered.
+/// if it says that it answered badly, or, where it does not tell that, if a bad answer came while it
+/// ended a request badly; and if every answer was bad. A worker that is never reached, for as long as
+/// an answer may take, is taken to be as healthy as those who answered.
 async fn examine(
     address: &Address,
     head: &[u8],
     health: &Health,
-    ends: impl Fn() -> Option<(u64, u64)>,
+    look: impl Fn() -> Option<Ends>,
 ) -> Result<(), String> {
-    let before = ends();
-    for round in 0..ROUNDS {
-        let asking = ask_at_once(1 << round, address, head);
+    let (begun, before) = (Instant::now(), look());
+    for round in 0.. {
+        let size = round.min(ROUNDS - 1);
+        let asking = ask_at_once(1 << size, address, head);
         let answers = timeout(health.timeout, asking).await;
         let answers = answers.unwrap_or_else(|_| vec![Err(late(health))]);
         // The worker counts its request after its last byte.
-        sleep(PAUSE * (1 << round)).await;
+        sleep(PAUSE * (1 << size)).await;
         let good = answers.iter().any(Result::is_ok);
-        let Some(why) = answers.into_iter().find_map(Result::err) else {
-            match before {
-                Some(_) => continue,
-                None => return Ok(()),
-            }
-        };
-        let guilty = before.zip(ends()).is_none_or(|(before, after)| after.1 > before.1);
-        if guilty || !good {
+        let bad = answers.into_iter().find_map(Result::err);
+        let seen = seen(before.zip(look()), bad.is_some());
+        if seen == Seen::Badly || !good {
+            let why = bad.unwrap_or_else(|| "answered badly".to_owned());
             return Err(format!("GET {}: {why}", health.path));
+        }
+        match seen {
+            Seen::Untold if round + 1 < ROUNDS => {}
+            Seen::Nothing if round + 1 < ROUNDS || begun.elapsed() < health.timeout => {}
+            Seen::Badly | Seen::Well | Seen::Untold | Seen::Nothing => break,
         }
     }
     Ok(())
+}
+
+/// What is known of a worker's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Seen {
+    Well,
+    Badly,
+    /// It has not answered, or it did so well.
+    Untold,
+    /// It has not answered.
+    Nothing,
+}
+
+/// What can be seen by how a worker has ended its requests, before and after some answers, of which one
+/// `was_bad`.
+fn seen(ends: Option<(Ends, Ends)>, was_bad: bool) -> Seen {
+    let Some((before, after)) = ends else {
+        return if was_bad { Seen::Badly } else { Seen::Well };
+    };
+    match before.checkups.zip(after.checkups) {
+        Some((before, after)) if after.badly > before.badly => Seen::Badly,
+        Some((before, after)) if after.answered > before.answered => Seen::Well,
+        Some(_) => Seen::Nothing,
+        None if was_bad && after.badly > before.badly => Seen::Badly,
+        None => Seen::Untold,
+    }
 }
 
 fn late(health: &Health) -> String {
@@ -229,22 +261,35 @@ fn judge(answer: &[u8]) -> Result<(), String> {
 mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use scgi_protocol::page::report::Checkups;
     use tokio::net::UnixListener;
 
     use super::*;
 
     const GOOD: &[u8] = b"Status: 204 No Content\r\n\r\n";
 
-    /// What one who listens at a socket answers to each who asks, and what is made of it.
+    /// For who is waited for in vain.
+    const SHORT: Duration = Duration::from_millis(300);
+
+    /// What one who listens at a socket answers to each who asks, and what is made of it within a
+    /// minute.
     async fn examined(
         answers: impl Fn(u64) -> &'static [u8],
-        ends: impl Fn(u64) -> Option<(u64, u64)>,
+        look: impl Fn(u64) -> Option<Ends>,
+    ) -> Result<(), String> {
+        examined_within(Duration::from_secs(60), answers, look).await
+    }
+
+    async fn examined_within(
+        longest: Duration,
+        answers: impl Fn(u64) -> &'static [u8],
+        look: impl Fn(u64) -> Option<Ends>,
     ) -> Result<(), String> {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("s");
         let listener = UnixListener::bind(&path).unwrap();
         let asked = AtomicU64::new(0);
-        let health = Health { path: "/up".to_owned(), timeout: Duration::from_millis(400) };
+        let health = Health { path: "/up".to_owned(), timeout: longest };
         let serve = async {
             loop {
                 let (mut client, _) = listener.accept().await.unwrap();
@@ -261,15 +306,46 @@ mod tests {
         let address = Address::Unix(path);
         tokio::select! {
             never = serve => never,
-            outcome = examine(&address, b"x", &health, || ends(asked.load(Ordering::Relaxed))) => {
+            outcome = examine(&address, b"x", &health, || look(asked.load(Ordering::Relaxed))) => {
                 outcome
             }
         }
     }
 
+    /// Of one that does not tell checkups from other requests.
+    fn ended(badly: u64) -> Option<Ends> {
+        Some(Ends { badly, checkups: None })
+    }
+
+    /// Of one that does, and ends other requests badly all the time.
+    fn answered(answered: u64, badly: u64) -> Option<Ends> {
+        Some(Ends { badly: 1000 * answered, checkups: Some(Checkups { answered, badly }) })
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_tells_its_checkups_is_asked_until_it_has_answered() {
+        let reached_after = |most: u64| move |asked: u64| answered(u64::from(asked > most), 0);
+        for most in [0, 3, 63, 200] {
+            assert_eq!(examined(|_| GOOD, reached_after(most)).await, Ok(()), "{most}");
+        }
+        let late_and_bad = |asked: u64| answered(u64::from(asked > 200), u64::from(asked > 200));
+        let one_is_bad = |n| if n == 200 { &b"Status: 500\r\n\r\n"[..] } else { GOOD };
+
+        let outcome = examined(one_is_bad, late_and_bad).await;
+
+        assert_eq!(outcome, Err("GET /up: status 500".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn what_a_worker_answered_badly_to_who_asked_another_one_counts_too() {
+        let outcome = examined(|_| GOOD, |asked| answered(asked, asked)).await;
+
+        assert_eq!(outcome, Err("GET /up: answered badly".to_owned()));
+    }
+
     #[tokio::test]
     async fn a_worker_that_answers_well_is_healthy() {
-        assert_eq!(examined(|_| GOOD, |asked| Some((asked, 0))).await, Ok(()));
+        assert_eq!(examined(|_| GOOD, |_| ended(0)).await, Ok(()));
         assert_eq!(examined(|_| b"Location: /in\r\n\r\n", |_| None).await, Ok(()));
     }
 
@@ -279,13 +355,11 @@ mod tests {
             (&b"Status: 503 no\r\n\r\n"[..], "GET /up: status 503"),
             (b"", "GET /up: closed without an answer"),
             (b"Status: 200", "GET /up: its answer was cut"),
-            (b"silence", "GET /up: no answer within 400ms"),
         ] {
-            assert_eq!(
-                examined(|_| answer, |asked| Some((asked, asked))).await,
-                Err(why.to_owned())
-            );
+            assert_eq!(examined(|_| answer, ended).await, Err(why.to_owned()));
         }
+        let silent = examined_within(SHORT, |_| b"silence", ended).await;
+        assert_eq!(silent, Err("GET /up: no answer within 300ms".to_owned()));
         let refused = examined(|_| b"what?\r\n\r\n", |_| None).await.unwrap_err();
         assert!(refused.contains("the line `what?`"), "{refused}");
     }
@@ -294,14 +368,16 @@ mod tests {
     async fn a_bad_answer_of_another_one_is_not_the_workers_own() {
         let one_is_bad = |n| if n == 4 { &b"Status: 500\r\n\r\n"[..] } else { GOOD };
 
-        assert_eq!(examined(one_is_bad, |asked| Some((asked, 0))).await, Ok(()));
+        assert_eq!(examined(one_is_bad, |_| ended(0)).await, Ok(()));
+        let well = |asked| answered(u64::from(asked > 30), 0);
+        assert_eq!(examined(one_is_bad, well).await, Ok(()));
     }
 
     #[tokio::test]
     async fn a_worker_that_ends_a_request_badly_is_found_out_among_many_that_do_well() {
         let one_in_twenty = |n| if n % 20 == 19 { &b"Status: 500\r\n\r\n"[..] } else { GOOD };
 
-        let outcome = examined(one_in_twenty, |asked| Some((1000 + asked, asked / 20))).await;
+        let outcome = examined(one_in_twenty, |asked| ended(asked / 20)).await;
 
         assert_eq!(outcome, Err("GET /up: status 500".to_owned()));
     }
@@ -310,8 +386,10 @@ mod tests {
     async fn a_worker_that_is_never_reached_is_as_healthy_as_the_app() {
         let bad = |_| &b"Status: 500\r\n\r\n"[..];
 
-        assert_eq!(examined(|_| GOOD, |_| Some((0, 0))).await, Ok(()));
-        assert!(examined(bad, |_| Some((0, 0))).await.is_err());
+        for never in [ended(0), answered(0, 0)] {
+            assert_eq!(examined_within(SHORT, |_| GOOD, |_| never).await, Ok(()));
+            assert!(examined_within(SHORT, bad, |_| never).await.is_err());
+        }
     }
 
     #[tokio::test]

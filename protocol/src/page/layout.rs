@@ -15,7 +15,9 @@
 //!                                             480  requests that waited too long
 //!                                             488  response heads too large for nginx
 //!                                             496  requests with repeated variables
-//!                                             504  reserved, 65 words
+//!                                             504  checkups, and one more (0: not said)
+//!                                             512  checkups answered badly
+//!                                             520  reserved, 63 words
 //!                                            1024  12 records of 256 bytes
 //! ```
 //!
@@ -135,8 +137,12 @@ pub struct Layout {
     pub large_heads: AtomicU64,
     /// Requests with variables that stood more than once and were joined.
     pub repeats: AtomicU64,
+    /// One more than how many times [`super::CHECKUP`] was answered; 0 if the worker does not say.
+    pub checkups: AtomicU64,
+    /// Of those, answered with a status of 400 or more, or not at all.
+    pub bad_checkups: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU64; 65],
+    pub reserved: [AtomicU64; 63],
     /// What is being served.
     pub records: [Record; RECORDS],
 }

@@ -56,6 +56,13 @@ pub enum PageError {
     },
 }
 
+/// The variable that marks a request by which the daemon asks whether an app is well, a *checkup*. No
+/// header of a client's can become it.
+///
+/// All workers of an app accept at one socket, and nobody can choose who answers. A worker that counts
+/// these apart lets the daemon know that it was this one who did.
+pub const CHECKUP: &str = "SCGID_CHECKUP";
+
 /// What a worker says it is doing as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]

@@ -49,6 +49,17 @@ pub struct End {
     pub bytes_out: u64,
     /// From accepted to answered, in nanoseconds.
     pub took_ns: u64,
+    /// It was a [`CHECKUP`](super::CHECKUP).
+    pub is_checkup: bool,
+}
+
+/// How often a worker was asked whether it is well, see [`CHECKUP`](super::CHECKUP).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkups {
+    /// How often it has answered.
+    pub answered: u64,
+    /// Of those, with a status of 400 or more, or without one.
+    pub badly: u64,
 }
 
 /// A histogram's counts (not cumulative) and sum.
@@ -114,7 +125,24 @@ impl Page {
         bump(&words.busy_ns, end.took_ns);
         bump(&words.service.counts[bucket(end.took_ns)], 1);
         bump(&words.service.sum_ns, end.took_ns);
+        if end.is_checkup {
+            let is_good = (200..400).contains(&end.status);
+            bump(&words.bad_checkups, u64::from(!is_good));
+            bump(&words.checkups, 1);
+        }
         bump(&words.ended, 1);
+    }
+
+    /// Says that checkups are told from other requests, before the first of them.
+    pub fn tells_checkups(&self) {
+        words(self).checkups.store(1, Relaxed);
+    }
+
+    /// The checkups so far; `None` of a worker that does not tell them from other requests.
+    pub fn checkups(&self) -> Option<Checkups> {
+        let words = words(self);
+        let answered = words.checkups.load(Relaxed).checked_sub(1)?;
+        Some(Checkups { answered, badly: words.bad_checkups.load(Relaxed) })
     }
 
     /// Counts how long a request waited between the front end's stamp and its acceptance.
@@ -297,7 +325,7 @@ mod tests {
     use super::*;
 
     fn end(status: u16, took_ns: u64) -> End {
-        End { status, took_ns, bytes_in: 10, bytes_out: 20, aborted: false }
+        End { status, took_ns, bytes_in: 10, bytes_out: 20, ..End::default() }
     }
 
     #[test]
@@ -314,6 +342,21 @@ mod tests {
         assert_eq!(report.refused, [0, 1, 0]);
         assert_eq!(report.service.buckets.iter().sum::<u64>(), 2);
         assert_eq!(report.service.sum_ns, 1_000_001);
+    }
+
+    #[test]
+    fn checkups_are_told_by_who_tells_them_from_other_requests() {
+        let (page, _fd) = Page::create().unwrap();
+        page.count(&end(500, 1));
+        assert_eq!(page.checkups(), None);
+
+        page.tells_checkups();
+        assert_eq!(page.checkups(), Some(Checkups::default()));
+
+        for status in [200, 399, 400, 0] {
+            page.count(&End { status, is_checkup: true, ..End::default() });
+        }
+        assert_eq!(page.checkups(), Some(Checkups { answered: 4, badly: 2 }));
     }
 
     #[test]

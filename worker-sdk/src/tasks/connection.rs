@@ -69,6 +69,8 @@ struct Understood {
     variables: Variables,
     /// It waited longer than anybody should.
     is_late: bool,
+    /// The daemon asks.
+    is_checkup: bool,
 }
 
 /// How a request ended.
@@ -207,7 +209,7 @@ impl Exchange<'_> {
 
     async fn run(&self, service: impl HttpService, arrived: Arrived<'_>) -> Option<Leaving> {
         let (limits, taken) = (&self.floor.terms.limits, arrived.bytes.len());
-        let Understood { request, variables, is_late } = self.understand(arrived);
+        let Understood { request, variables, is_late, is_checkup } = self.understand(arrived);
         let head = &*variables.0;
         let length = request.body().remaining();
         let head_only = request.method() == http::Method::HEAD;
@@ -240,6 +242,7 @@ impl Exchange<'_> {
             bytes_in: taken as u64 + length.saturating_sub(self.wire.unread.load(Relaxed)),
             bytes_out: outlet.sent_bytes(),
             took_ns: ended_ns.saturating_sub(self.since_ns),
+            is_checkup,
         };
         let (unsent, rest) = match ending {
             Ending::Answered => (outlet.into_unsent(), rest),
@@ -292,6 +295,7 @@ impl Exchange<'_> {
         let clues = Clues::of(&head);
         let waited = account::begin(self.record, &head, &clues, (self.since_ns, self.slow));
         self.record.phase(Phase::Handling);
+        let is_checkup = clues.checkup.is_some();
         let is_late = waited.zip(limits.queue_timeout).is_some_and(|(waited, most)| waited > most);
         let mut coming = scgi::Body::new(head.content_length());
         let wanted = coming.take(&arrived).len();
@@ -302,7 +306,7 @@ impl Exchange<'_> {
         let mut request = request(&head, bytes, &clues, self.floor.mount.as_deref(), body);
         let variables = Variables(Arc::new(head.into_owned()));
         request.extensions_mut().insert(variables.clone());
-        Understood { request, variables, is_late }
+        Understood { request, variables, is_late, is_checkup }
     }
 
     /// Runs the service and sends what it answers, unless the client leaves meanwhile.
