@@ -239,7 +239,11 @@ impl ResponseHead {
     /// The first header of this name, in whatever case; `None` if there is none.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.headers().find_map(|(other, value)| other.eq_ignore_ascii_case(name).then_some(value))
+        // Mostly it is written in the usual way, and that is told at once.
+        let is_it = |other: &str| {
+            other.len() == name.len() && (other == name || other.eq_ignore_ascii_case(name))
+        };
+        self.headers().find_map(|(other, value)| is_it(other).then_some(value))
     }
 
     /// The head as it goes over the wire; the body follows it.

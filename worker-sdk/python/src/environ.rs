@@ -118,7 +118,9 @@ impl Last {
         let mut variables = request.vars();
         for (kept, (_, value)) in self.kept.iter_mut().zip(&mut variables) {
             let Some(kept) = kept else { return Ok(None) };
-            seen.look(kept.meaning, value);
+            if kept.meaning != Meaning::Other {
+                seen.look(kept.meaning, value);
+            }
             if kept.has(value) || kept.meaning == Meaning::Forbidden {
                 continue;
             }

@@ -121,7 +121,8 @@ fn send_all<'py, I: Iterator<Item = Bound<'py, PyAny>>>(
     for piece in pieces() {
         whole += piece_of(&piece)?.as_bytes().len();
     }
-    start.begin(Some(whole))?;
+    // What is held until the end is counted there.
+    start.begin(Some(whole).filter(|bytes| *bytes > HELD_BYTES))?;
     for piece in pieces() {
         let (py, bytes) = (piece.py(), piece_of(&piece)?.as_bytes());
         if whole <= HELD_BYTES {
