@@ -212,8 +212,8 @@ impl<S: Send + Sync + 'static> App<S> {
     }
 
     /// Answers where no other handler does, and says status and headers whenever it knows them: for
-    /// bringing another interface to this one. [`Response::staged`] does it for a handler that can
-    /// tell beforehand that it will answer.
+    /// bringing another interface to this one. [`Response::staged`](crate::Response::staged) is the
+    /// same for one route among others.
     ///
     /// ```
     /// use scgi_worker::{App, ResponseHead};
