@@ -1,10 +1,12 @@
 //! Other processes, as /proc shows them.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::process::Child;
 
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
 use crate::eventually;
 
@@ -16,6 +18,13 @@ pub fn signal(pid: i32, signal: Signal) {
 /// Kills the process `pid`, if it is there.
 pub fn kill(pid: i32) -> nix::Result<()> {
     nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL)
+}
+
+/// The descriptor `number` of the process `pid`, another one of the same open file.
+pub fn descriptor(pid: i32, number: i32) -> OwnedFd {
+    let pid = rustix::process::Pid::from_raw(pid).unwrap();
+    let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    pidfd_getfd(process, number, PidfdGetfdFlags::empty()).unwrap()
 }
 
 /// Stops the process `pid`, and waits until it stands still.

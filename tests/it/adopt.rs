@@ -3,10 +3,12 @@
 mod forbidden;
 mod memory;
 
+use std::io::{Read, Write};
 use std::process::Command;
 
 use nix::sys::signal::Signal;
 use scgi_protocol::control::{AppState, Operation, OperationState, Wish};
+use scgi_protocol::scgi::RequestHead;
 use scgi_tests::{Daemon, Load, Site, eventually, needs_root, process};
 
 const SITE: &str = "
@@ -54,6 +56,34 @@ fn a_daemon_killed_under_load_costs_no_request_and_the_next_has_the_same_workers
         let asked = sum.ok as f64;
         eventually("every request is counted once", || requests(&daemon, name) == asked);
     }
+}
+
+/// As systemd does it to the sockets of a service that it starts again.
+#[test]
+fn a_worker_that_was_made_to_wait_in_accept_gets_back_to_its_slow_client() {
+    let one = "apps: {blog: {run: [$echo], listen: 'unix:$dir/blog.sock', workers: 1}}";
+    let mut daemon = Site::new(one).serve();
+    let client = daemon.app("blog");
+    let [worker] = daemon.pids("blog")[..] else { panic!("one worker") };
+    daemon.kill();
+
+    rustix::io::ioctl_fionbio(process::descriptor(worker, 0), false).unwrap();
+    let head = RequestHead::new(0).variable("PATH_INFO", "/hello").encode().unwrap();
+    let (first, rest) = head.split_at(10);
+    let mut slow = client.connect().unwrap();
+    slow.write_all(first).unwrap();
+    eventually("it waits in accept", || {
+        let file = format!("/proc/{worker}/syscall");
+        let accept4 = format!("{} ", nix::libc::SYS_accept4);
+        std::fs::read_to_string(file).is_ok_and(|call| call.starts_with(&accept4))
+    });
+    slow.write_all(rest).unwrap();
+    daemon.restart();
+
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("hello\n"), "{answer}");
+    assert_eq!(daemon.pids("blog"), [worker]);
 }
 
 #[test]

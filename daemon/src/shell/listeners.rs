@@ -10,7 +10,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::socket::{SockaddrStorage, getsockname};
+use nix::sys::socket::{SockFlag, SockType, SockaddrLike, SockaddrStorage};
+use nix::sys::socket::{connect, getsockname, socket};
 use scgi_protocol::address::Address;
 use scgi_protocol::inherit;
 use scgi_protocol::name::AppName;
@@ -21,6 +22,10 @@ use super::fdstore;
 use super::state::record::{ListenerRecord, SocketMark};
 use super::upgrade::Stock;
 use crate::spec::{AppSpec, ListenAt, ListenSpec};
+
+/// How many threads of a worker are knocked at. More than these hardly ever look for a connection in the
+/// same moment, and those left over wait for the next one.
+const KNOCKS: usize = 8;
 
 /// The listening sockets of all apps.
 #[derive(Debug, Default)]
@@ -240,12 +245,25 @@ impl Listeners {
         self.inherited.get(name).is_some_and(|fd| SocketMark::of(fd) != record.socket)
     }
 
-    /// Takes a socket that a daemon before this one made.
-    pub(super) fn take_back(&mut self, app: &AppName, record: ListenerRecord, fd: OwnedFd) {
+    /// Takes a socket that a daemon before this one made, and at which `workers` accept.
+    ///
+    /// systemd makes the sockets that it hands to a service wait again, whoever else has them. A thread
+    /// that looked for a connection meanwhile waits for the next one, and for nothing else: not for the
+    /// slow clients of its own. It is knocked at.
+    pub(super) fn take_back(
+        &mut self,
+        app: &AppName,
+        record: ListenerRecord,
+        fd: OwnedFd,
+        workers: usize,
+    ) {
         let ListenerRecord { spec, socket: mark, file, nonblocking } = record;
-        if nonblocking && let Err(error) = rustix::io::ioctl_fionbio(&fd, true) {
-            let (at, error) = (&spec.at, &error as &dyn std::error::Error);
-            tracing::warn!(%app, address = %at, error, "listener makes workers wait in accept");
+        if nonblocking && !never_waits(&fd) {
+            if let Err(error) = rustix::io::ioctl_fionbio(&fd, true) {
+                let (at, error) = (&spec.at, &error as &dyn std::error::Error);
+                tracing::warn!(%app, address = %at, error, "listener makes workers wait in accept");
+            }
+            knock(&fd, workers.saturating_mul(KNOCKS));
         }
         let held = self.held.entry(app.clone()).or_default();
         // The specs of one address share its file.
@@ -350,6 +368,19 @@ fn bound_to(socket: &OwnedFd) -> Option<Address> {
     let v4 = name.as_sockaddr_in().map(|v4| SocketAddr::from(SocketAddrV4::from(*v4)));
     let v6 = || name.as_sockaddr_in6().map(|v6| SocketAddr::from(SocketAddrV6::from(*v6)));
     v4.or_else(v6).map(Address::Tcp)
+}
+
+/// Connects `times` times and says nothing, which a worker takes for a front end that has thought better
+/// of it.
+fn knock(listener: &OwnedFd, times: usize) {
+    let Ok(name) = getsockname::<SockaddrStorage>(listener.as_raw_fd()) else { return };
+    let Some(family) = name.family() else { return };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    for _ in 0..times {
+        let Ok(socket) = socket(family, SockType::Stream, flags, None) else { return };
+        // If the queue is full, nobody waits for a connection.
+        let _knocked = connect(socket.as_raw_fd(), &name);
+    }
 }
 
 /// Whether accepting at a listener returns at once if nobody is there.

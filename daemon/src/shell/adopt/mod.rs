@@ -218,7 +218,7 @@ impl<'a> Heir<'a> {
             match had {
                 Ok(fd) => {
                     self.outcome.listeners += 1;
-                    self.hands.listeners.take_back(app, record, fd);
+                    self.hands.listeners.take_back(app, record, fd, from.len());
                 }
                 // Nobody serves there: it is opened anew, as on the first day.
                 Err(_) if from.is_empty() => {}
