@@ -11,6 +11,7 @@ child of the daemon, not of the template.
 import ctypes
 import gc
 import os
+import select
 import socket
 import sys
 import threading
@@ -129,9 +130,23 @@ def be_born(orders: socket.socket, variables: "dict[str, str]", descriptors: "li
         os.close(number)
     os.environ.update(variables, LISTEN_PID=str(os.getpid()))
     del os.environ["SCGI_TEMPLATE_FD"]
+    if is_gone(orders):
+        # Nobody knows of this worker, and nobody would ever tell it to leave.
+        os._exit(0)
     show(variables)
-    orders.send(b"BORN\0%s\0" % variables["SCGI_WORKER"].encode())
+    try:
+        orders.send(b"BORN\0%s\0" % variables["SCGI_WORKER"].encode())
+    except ConnectionError:
+        # The daemon was killed in between. The next one knows a worker by what it shows.
+        pass
     orders.close()
+
+
+def is_gone(orders: socket.socket) -> bool:
+    """Whether the daemon that gave the orders is no more."""
+    poll = select.poll()
+    poll.register(orders, 0)
+    return any(event & select.POLLHUP for _, event in poll.poll(0))
 
 
 def show(variables: "dict[str, str]") -> None:
@@ -159,4 +174,8 @@ def show(variables: "dict[str, str]") -> None:
 
 def fail(orders: socket.socket, variables: "dict[str, str]", error: BaseException) -> None:
     reason = f"{type(error).__name__}: {error}".encode(errors="replace")[:1000]
-    orders.send(b"FAILED\0%s\0%s\0" % (variables["SCGI_WORKER"].encode(), reason))
+    try:
+        orders.send(b"FAILED\0%s\0%s\0" % (variables["SCGI_WORKER"].encode(), reason))
+    except ConnectionError:
+        # Nobody is there to be told.
+        pass
