@@ -3,16 +3,15 @@
 use std::io::{self, Write};
 use std::num::NonZeroU16;
 use std::os::fd::OwnedFd;
-use std::process::{ExitCode, Termination};
 use std::sync::Arc;
 
 use scgi_protocol::address::Address;
-use scgi_protocol::birth::EXIT_NEVER_AGAIN;
 use scgi_protocol::page::Page;
 
 use crate::birth::{self, BirthError, DEFAULT_ADDRESS};
 use crate::cgi::Manner;
 use crate::drain::Drain;
+use crate::exit::Exit;
 use crate::gate::Line;
 use crate::limits::Limits;
 use crate::log;
@@ -59,30 +58,6 @@ pub struct App<S = ()> {
     listen: Option<Address>,
     socket: Option<OwnedFd>,
     around: Option<Around>,
-}
-
-/// How a worker ended, as the exit status of its process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "return it from `main`, so that the exit status is right"]
-pub enum Exit {
-    /// It left when it was told to: status 0.
-    Drained,
-    /// It could not begin to serve: status 1.
-    Failed,
-    /// It could not begin to serve, and trying again would be the same: status 100.
-    NeverAgain,
-}
-
-impl Termination for Exit {
-    fn report(self) -> ExitCode {
-        match self {
-            Self::Drained => ExitCode::SUCCESS,
-            Self::Failed => ExitCode::FAILURE,
-            Self::NeverAgain => {
-                ExitCode::from(u8::try_from(EXIT_NEVER_AGAIN).expect("exit statuses are bytes"))
-            }
-        }
-    }
 }
 
 /// Why an app does not serve.

@@ -12,9 +12,9 @@ use std::thread;
 use scgi_protocol::page::now_ns;
 use scgi_protocol::page::report::End;
 
-use crate::app::Exit;
 use crate::birth::{self, BirthError, DEFAULT_ADDRESS, Found};
 use crate::drain::Drain;
+use crate::exit::Exit;
 use crate::gate::{Arrival, Gate, Line};
 use crate::log;
 use crate::pulse::Pulse;

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rustix::process::Signal;
 use scgi_protocol::inherit;
-use scgi_worker::{App, Exit, Request, Stage};
+use scgi_worker::{App, Request, Stage};
 
 use crate::call::call;
 use crate::environ::{environ, split};
@@ -102,11 +102,7 @@ fn serve(
     if let Some(number) = socket {
         app = app.socket(inherit::take(number)?);
     }
-    Ok(match py.detach(|| app.run()) {
-        Exit::Drained => 0,
-        Exit::Failed => 1,
-        Exit::NeverAgain => scgi_protocol::birth::EXIT_NEVER_AGAIN,
-    })
+    Ok(py.detach(|| app.run()).status().into())
 }
 
 /// A function that is called for each request.

@@ -43,9 +43,9 @@ pub use incoming::Incoming;
 use reply::BoxError;
 pub use request::{Mount, Variables};
 
-use crate::app::Exit;
 use crate::birth::{self, BirthError, DEFAULT_ADDRESS, Found};
 use crate::drain::Drain;
+use crate::exit::Exit;
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::log;
