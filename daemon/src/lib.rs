@@ -11,6 +11,7 @@ mod doors;
 pub mod journal;
 pub mod launch;
 pub mod metrics;
+mod proc;
 pub mod run;
 pub mod scoreboard;
 pub mod shell;

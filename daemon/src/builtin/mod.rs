@@ -1,7 +1,8 @@
 //! Workers that are part of this program: `scgid builtin NAME`.
 //!
 //! They run as any app does, launched by the daemon with the same birth and the same page. Only
-//! here may the daemon's crate use the worker SDK; nothing here may use the daemon.
+//! here may the daemon's crate use the worker SDK; of the daemon nothing here may use anything but
+//! `proc`, which knows nothing of it.
 
 mod cgi;
 mod environ;
@@ -12,6 +13,9 @@ mod html;
 mod inetd;
 mod offspring;
 mod relief;
+
+#[cfg(test)]
+pub(crate) use offspring::shared as children_of_tests;
 
 use std::error::Error;
 use std::process::{ExitCode, Termination};

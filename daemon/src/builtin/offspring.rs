@@ -26,8 +26,10 @@ use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 use scgi_protocol::birth;
 
+use crate::proc::{self, Environment};
+
 /// The variable that says for which run of a worker a process was started.
-const RUN: &str = "SCGI_RUN";
+const NUMBER: &str = "SCGI_RUN";
 
 /// What of the worker's own birth its programs still carry: by these the daemon knows whose they
 /// were, should the worker die before them.
@@ -83,7 +85,7 @@ impl Nursery {
         for name in birth::VARIABLES.iter().filter(|name| !KEPT.contains(name)) {
             command.env_remove(name);
         }
-        command.env(RUN, run.to_string()).process_group(0);
+        command.env(NUMBER, run.to_string()).process_group(0);
         let started = command.spawn().and_then(|child| {
             let pid = i32::try_from(child.id()).expect("the kernel's numbers fit");
             let number = rustix::process::Pid::from_raw(pid).expect("a process has a number");
@@ -118,17 +120,19 @@ impl Nursery {
     fn sweep(&self) {
         let until = Instant::now() + PATIENCE;
         while self.kill_strays() > 0 && Instant::now() < until {
-            // The dead leave children of their own, who are strays by then.
+            // The dead leave children of their own, who are strays by then; and who is becoming
+            // another program is about to say whose he is.
         }
     }
 
-    /// Kills the children that belong to no run under way; tells how many there were.
+    /// Kills the children that belong to no run under way; tells how many there were, together
+    /// with those of whom it cannot be told yet.
     fn kill_strays(&self) -> usize {
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         if waitid(Id::All, flags) == Err(Errno::ECHILD) {
             return 0;
         }
-        let children = children();
+        let children = proc::children().into_iter().map(Pid::from_raw);
         // Asked for after the children were listed: who was started since is not among them.
         let (programs, live): (Vec<_>, Vec<_>) = {
             let runs = self.runs();
@@ -136,13 +140,14 @@ impl Nursery {
         };
         // One whose number is not known yet may be among them, and is not to be buried here.
         let all_known = !programs.contains(&None);
-        let others = children.into_iter().filter(|pid| !programs.contains(&Some(*pid)));
-        let is_stray = |pid: &Pid| match run_of(*pid) {
-            Some(run) => !live.contains(&run),
-            None => live.is_empty(),
+        let others = children.filter(|pid| !programs.contains(&Some(*pid)));
+        let counts = |pid: Pid| match Run::of(pid) {
+            _ if all_known && has_died(pid) => true,
+            Run::Changing => true,
+            Run::Number(run) => !live.contains(&run) && bury(pid),
+            Run::Unknown => live.is_empty() && bury(pid),
         };
-        let buried = |pid: &Pid| (all_known && has_died(*pid)) || (is_stray(pid) && bury(*pid));
-        others.filter(buried).count()
+        others.filter(|pid| counts(*pid)).count()
     }
 }
 
@@ -198,30 +203,36 @@ fn bury(pid: Pid) -> bool {
     waitpid(pid, None).is_ok()
 }
 
-/// The processes whose parent this one is; those that have ended too.
-fn children() -> Vec<Pid> {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let lists = threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    let pids = |list: String| {
-        let pids = list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());
-        pids.map(Pid::from_raw).collect::<Vec<_>>()
-    };
-    lists.flat_map(pids).collect()
+/// For which run a process was started, as its environment says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Run {
+    Number(u64),
+    /// It does not say so any more.
+    Unknown,
+    /// It will say so in a moment.
+    Changing,
 }
 
-/// For which run a process was started, if it still says so.
-fn run_of(pid: Pid) -> Option<u64> {
-    let environment = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
-    let mut variables = environment.split(|byte| *byte == 0);
-    let value = variables.find_map(|said| said.strip_prefix(RUN.as_bytes())?.strip_prefix(b"="))?;
-    str::from_utf8(value).ok()?.parse().ok()
+impl Run {
+    fn of(pid: Pid) -> Self {
+        match Environment::of(pid.as_raw()) {
+            Environment::Seen(block) => Self::read(&block).map_or(Self::Unknown, Self::Number),
+            Environment::Hidden => Self::Unknown,
+            Environment::Changing => Self::Changing,
+        }
+    }
+
+    fn read(block: &[u8]) -> Option<u64> {
+        let mut variables = block.split(|byte| *byte == 0);
+        let value =
+            variables.find_map(|said| said.strip_prefix(NUMBER.as_bytes())?.strip_prefix(b"="))?;
+        str::from_utf8(value).ok()?.parse().ok()
+    }
 }
 
 /// For tests, which share a process, and so its children.
 #[cfg(test)]
-pub(super) mod shared {
+pub(crate) mod shared {
     use std::sync::{LazyLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
     use super::{Arc, Nursery, PoisonError};
@@ -238,7 +249,12 @@ pub(super) mod shared {
 
     /// That nursery, to be used as long as the guard is there.
     pub(in crate::builtin) fn nursery() -> (RwLockReadGuard<'static, ()>, Arc<Nursery>) {
-        (TESTS.read().unwrap_or_else(PoisonError::into_inner), Arc::clone(&NURSERY))
+        (beside_others(), Arc::clone(&NURSERY))
+    }
+
+    /// For a test that has children of its own.
+    pub(crate) fn beside_others() -> RwLockReadGuard<'static, ()> {
+        TESTS.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For a test that has a nursery of its own.
@@ -302,6 +318,27 @@ mod tests {
         assert!(!is_there(helper_pid), "what stayed in the group is killed");
         drop(wiped);
         assert!(!is_there(wiped_pid), "who says nothing is killed once nothing else runs");
+    }
+
+    #[test]
+    fn a_daemon_that_is_becoming_another_program_is_found_as_well() {
+        let _alone = shared::alone();
+        let nursery = Nursery::open().unwrap();
+        let _other = nursery.start(&mut shell("sleep 1000")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let restless = folder.path().join("restless");
+        std::fs::write(&restless, "exec /bin/sh \"$0\"").unwrap();
+        let restless = restless.display();
+        let daemonize =
+            format!("setsid /bin/sh -c 'echo $$; exec /bin/sh {restless}' & sleep 1000");
+
+        // It is between two programs for some hundredths of its life.
+        for _ in 0..200 {
+            let mut program = nursery.start(&mut shell(&daemonize)).unwrap();
+            let daemon = printed(&mut program);
+            program.end();
+            assert!(!is_there(daemon));
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use scgi_protocol::name::{AppName, WorkerId};
 use super::Shell;
 use super::adopt::{Heir, Loss, Outcome, Wanted, sweep};
 use super::listeners::GivenUp;
+use super::perform::LOOK_AGAIN;
 use super::propose::Read;
 use super::reload::facts;
 use super::revisions;
@@ -188,10 +189,10 @@ impl Shell {
     /// Looks for what was left behind, if that is due.
     pub(super) fn sweep(&mut self, now: Moment) {
         let Some((at, wanted)) = self.sweep.as_mut().filter(|(at, _)| *at <= now) else { return };
-        // Until another adopted worker ends.
-        *at = Moment(Duration::MAX);
         let living = self.hands.living();
         let notify_socket = self.hands.surroundings.notify_socket.display().to_string();
-        sweep(wanted, &living, &notify_socket);
+        let rest = sweep(wanted, &living, &notify_socket);
+        // Otherwise not until another adopted worker ends.
+        *at = if rest.changing { now + LOOK_AGAIN } else { Moment(Duration::MAX) };
     }
 }

@@ -75,7 +75,7 @@ pub use listeners::Listeners;
 use news::News;
 use notices::Notices;
 use output::Output;
-use perform::{Hands, PULSE, patience};
+use perform::{Hands, LOOK_AGAIN, LOOKS, PULSE, patience};
 use programs::Programs;
 use propose::Read;
 pub use reap::adopt_orphans;
@@ -166,6 +166,9 @@ pub struct Shell {
     store: FdStore,
     /// Adopted processes that have ended.
     ended: mpsc::UnboundedReceiver<(Pid, WorkerId)>,
+    /// When to look again for what workers of this daemon left behind. Nothing is said of who is
+    /// becoming another program; of the end of who was killed something is.
+    strays: Option<Moment>,
     /// When to look for what workers of the daemon before this one left behind, and whose.
     sweep: Option<(Moment, Wanted)>,
 }
@@ -239,6 +242,7 @@ impl Shell {
             stored,
             store,
             ended,
+            strays: None,
             sweep: None,
         })
     }
@@ -258,8 +262,12 @@ impl Shell {
             for fact in self.understand(news, now) {
                 self.turn(fact, now);
             }
+            if self.strays.is_some_and(|at| at <= now) {
+                self.kill_strays(now);
+            }
             self.sweep(now);
         }
+        self.leave_nothing_behind().await;
         self.state.clear();
         self.store.forget_unclaimed();
     }
@@ -268,7 +276,8 @@ impl Shell {
         let clock = &self.shared.clock;
         let pulse = clock.now() + PULSE;
         let sweep = self.sweep.as_ref().map(|(at, _)| *at);
-        let due = self.supervisor.deadline().into_iter().chain(sweep).fold(pulse, Moment::min);
+        let looks = self.strays.into_iter().chain(sweep);
+        let due = self.supervisor.deadline().into_iter().chain(looks).fold(pulse, Moment::min);
         let wait = due.since(clock.now());
         // In no order: a flood of one kind, notices say, must not keep the others waiting.
         tokio::select! {
@@ -348,6 +357,19 @@ impl Shell {
             unforked.into_iter().for_each(|fact| self.turn(fact, now));
         }
         // After the dead have been replaced: nobody waits for this.
-        self.hands.kill_strays();
+        self.kill_strays(now);
+    }
+
+    fn kill_strays(&mut self, now: Moment) {
+        let rest = self.hands.kill_strays();
+        self.strays = rest.changing.then(|| now + LOOK_AGAIN);
+    }
+
+    /// The last look, or looks.
+    async fn leave_nothing_behind(&self) {
+        let mut looks = 1..LOOKS;
+        while !self.hands.kill_strays().is_nobody() && looks.next().is_some() {
+            sleep(LOOK_AGAIN).await;
+        }
     }
 }

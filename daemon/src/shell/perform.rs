@@ -24,7 +24,7 @@ use super::programs::Programs;
 use super::reap::{self, To};
 use super::spawn::{Born, Shared, Status, Surroundings, is_own_program, spawn};
 use super::state::record::ProcessRecord;
-use super::strays;
+use super::strays::{self, Rest};
 use super::templates::Templates;
 use super::wake::{Wake, is_somebody_there};
 use crate::journal::Journal;
@@ -197,9 +197,9 @@ impl Hands {
     }
 
     /// Kills what dead workers left behind.
-    pub(super) fn kill_strays(&self) {
+    pub(super) fn kill_strays(&self) -> Rest {
         let pids: BTreeSet<_> = self.born.keys().copied().collect();
-        strays::kill(&pids, &self.living());
+        strays::kill(&pids, &self.living())
     }
 
     /// The workers that have a process, or may have one that has not been heard of yet.
@@ -366,6 +366,12 @@ fn kernel(signal: StopSignal) -> Kernel {
 /// The longest time between two looks for which a pool that was saturated at both is taken to have
 /// been so in between.
 const LOOKED_LATELY: Duration = Duration::from_secs(1);
+
+/// After what time is looked again for what workers left behind, if somebody may be left.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often is looked before the end, at most: who forks faster than he is killed is let be.
+pub(super) const LOOKS: u32 = 20;
 
 /// The longest the loop sleeps: its sign of life has to be renewed.
 pub(super) const PULSE: Duration = Duration::from_secs(5);

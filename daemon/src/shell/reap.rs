@@ -31,20 +31,6 @@ pub(super) fn is_child(pid: Pid) -> bool {
     pid > 1 && waitid(Id::Pid(Process::from_raw(pid)), flags).is_ok()
 }
 
-/// The processes whose parent this process is, ended ones included; empty if the kernel does not
-/// say.
-pub(super) fn children() -> Vec<Pid> {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let lists = threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists.flat_map(|list| pids(&list)).collect()
-}
-
-fn pids(list: &str) -> Vec<Pid> {
-    list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
-}
-
 /// Makes this process the parent of whatever its workers leave behind.
 ///
 /// # Errors

@@ -12,6 +12,7 @@ use scgi_protocol::name::{AppName, WorkerId};
 use super::survivor::{Absence, Survivor};
 use super::sweep::{Wanted, sweep};
 use crate::shell::clock::Clock;
+use crate::shell::perform::{LOOK_AGAIN, LOOKS};
 use crate::shell::reap::To;
 use crate::shell::state::record::ProcessRecord;
 use crate::shell::state::{Found, State, StateError};
@@ -64,9 +65,17 @@ pub fn end_workers(
         tell(format!("{app}: worker {} (process {}) {how}", record.worker, record.pid));
     }
     let wanted = Wanted { apps: left.apps.keys().cloned().collect(), before: WorkerId(u64::MAX) };
-    sweep(&wanted, &BTreeSet::new(), &notify_socket);
+    sweep_all(&wanted, &notify_socket);
     state.clear();
     Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the interval of a wait with a condition")]
+fn sweep_all(wanted: &Wanted, notify_socket: &str) {
+    let mut looks = 1..LOOKS;
+    while !sweep(wanted, &BTreeSet::new(), notify_socket).is_nobody() && looks.next().is_some() {
+        std::thread::sleep(LOOK_AGAIN);
+    }
 }
 
 /// Waits until all have ended, and returns those that have not in time.

@@ -6,6 +6,7 @@ use scgi_protocol::birth;
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::leaf_at;
 
+use crate::proc::Environment;
 use crate::supervisor::{Exit, Pid};
 
 /// What /proc says of a process (proc_pid_stat(5)).
@@ -60,14 +61,17 @@ pub(super) enum Claim {
     Other,
     /// Nothing: it has overwritten its environment, or we may not see it.
     Silent,
+    /// Nothing yet: it is becoming another program in this very moment.
+    Changing,
 }
 
 impl Claim {
     /// Looks at the environment of `pid`. A site is known by its `notify_socket`.
     pub(super) fn of(pid: Pid, notify_socket: &str) -> Self {
-        match fs::read(format!("/proc/{pid}/environ")) {
-            Ok(block) => Self::read(&block, notify_socket),
-            Err(_) => Self::Silent,
+        match Environment::of(pid) {
+            Environment::Seen(block) => Self::read(&block, notify_socket),
+            Environment::Hidden => Self::Silent,
+            Environment::Changing => Self::Changing,
         }
     }
 
@@ -82,7 +86,7 @@ impl Claim {
 
 /// The leaf of its app's book that was given to a process, as its environment says.
 pub(super) fn leaf(pid: Pid) -> Option<u16> {
-    let block = fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let Environment::Seen(block) = Environment::of(pid) else { return None };
     leaf_at(birth::page_offset_of(&block)?)
 }
 

@@ -54,7 +54,7 @@ impl Survivor {
         match Claim::of(record.pid, notify_socket) {
             Claim::Worker(its, worker) if its == *app && worker == record.worker => Ok(survivor),
             // It may write over its own environment; that it began when the worker did is enough.
-            Claim::Silent => Ok(survivor),
+            Claim::Silent | Claim::Changing => Ok(survivor),
             Claim::Worker(..) | Claim::Other => Err(Absence::Doubtful(format!(
                 "process {} began when worker {} did, and says that it is another",
                 record.pid, record.worker
