@@ -149,6 +149,14 @@ impl Daemon {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// Waits until it has said `words` on standard error at least so many `times`: it never waits
+    /// for who reads that, so a line may come later than what it tells of.
+    pub fn until_logged(&self, words: &str, times: usize) {
+        eventually(&format!("the log says `{words}`"), || {
+            self.log().matches(words).count() >= times
+        });
+    }
+
     /// The answer of its control API, whatever it is.
     ///
     /// # Errors
@@ -222,6 +230,15 @@ impl Daemon {
         eventually(&format!("{count} workers of {name} serve"), || {
             let seats = self.look(name).workers;
             (seats.serving, seats.starting, seats.draining) == (count, 0, 0)
+        });
+    }
+
+    /// Waits until the process `pid` is none of the app's workers any more, and `count` serve. Until
+    /// the daemon has heard of a death there seem to be as many as before.
+    pub fn until_replaced(&self, name: &str, pid: i32, count: usize) {
+        eventually(&format!("another worker of {name} than {pid} serves"), || {
+            let pids = self.pids(name);
+            pids.len() == count && !pids.contains(&pid)
         });
     }
 

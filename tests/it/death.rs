@@ -63,7 +63,9 @@ fn a_worker_that_crashes_takes_its_own_request_with_it_and_no_other() {
 
     assert!(crashed.is_err(), "{crashed:?}");
     assert_eq!(client.get("/").unwrap().text(), "unruly\n");
-    daemon.until_serving("blog", 2);
+    eventually("its death is told", || {
+        daemon.events().iter().any(|event| event.kind == "worker-gone")
+    });
     let told = daemon.events().into_iter().find(|event| event.kind == "worker-gone").unwrap();
     assert!(told.message.contains("exit 7"), "{told:?}");
     let lines = daemon.lines("blog");

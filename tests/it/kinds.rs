@@ -29,10 +29,7 @@ fn kill_each(daemon: &Daemon, app: &str) {
     for pid in daemon.pids(app) {
         let count = daemon.pids(app).len();
         process::signal(pid, Signal::SIGKILL);
-        eventually("another one serves", || {
-            let pids = daemon.pids(app);
-            pids.len() == count && !pids.contains(&pid)
-        });
+        daemon.until_replaced(app, pid, count);
     }
 }
 

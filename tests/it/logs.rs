@@ -95,11 +95,13 @@ fn a_flood_is_bounded_and_what_was_dropped_is_counted() {
 fn the_last_lines_of_a_worker_that_died_are_there() {
     let daemon = unruly();
 
+    let pid = daemon.pids("blog")[0];
+
     let crashed = daemon.app("blog").get("/crash?9");
 
     assert!(crashed.is_err());
     lines_until(&daemon, "unruly: asked to crash");
-    daemon.until_serving("blog", 1);
+    daemon.until_replaced("blog", pid, 1);
 }
 
 #[test]

@@ -269,7 +269,7 @@ fn a_folder_that_cannot_be_written_to_stops_nothing_but_the_return() {
     assert_eq!((applied.code, version(&daemon).as_str()), (Some(0), "two"), "{applied:?}");
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.err.contains("revision 1 was not kept; cannot use"), "{}", refused.err);
-    assert!(daemon.log().contains("revisions are not kept"), "{}", daemon.log());
+    daemon.until_logged("revisions are not kept", 1);
     let history = daemon.scgictl("rollout history");
     assert!(history.err.contains("revisions are not kept: cannot use"), "{history:?}");
 }

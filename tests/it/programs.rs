@@ -64,18 +64,16 @@ fn all_come_back(daemon: &Daemon) {
     assert_eq!(before.len(), 2);
     for pid in before {
         process::signal(pid, Signal::SIGKILL);
-        eventually("another one serves", || {
-            let pids = daemon.pids("blog");
-            pids.len() == 2 && !pids.contains(&pid)
-        });
+        daemon.until_replaced("blog", pid, 2);
     }
     for _ in 0..4 {
         assert_eq!(daemon.app("blog").get("/").unwrap().text(), "unruly\n");
     }
 }
 
-fn told(daemon: &Daemon, what: &str) -> bool {
-    daemon.lines("blog").iter().any(|line| line.line.contains(what))
+/// A worker may be ready before the daemon has read what was written for it on the way.
+fn until_told(daemon: &Daemon, what: &str) {
+    eventually(what, || daemon.lines("blog").iter().any(|line| line.line.contains(what)));
 }
 
 #[test]
@@ -85,7 +83,7 @@ fn old_workers_come_back_from_their_own_program_after_a_deploy_that_is_held() {
 
     all_come_back(&daemon);
 
-    assert!(told(&daemon, "is another file by now; generation 1 goes on with its own"));
+    until_told(&daemon, "is another file by now; generation 1 goes on with its own");
 }
 
 #[test]
@@ -107,11 +105,8 @@ fn old_workers_come_back_from_their_own_program_while_the_new_one_is_awaited() {
 
     process::signal(served, Signal::SIGKILL);
 
-    eventually("another one serves", || {
-        let pids = daemon.pids("blog");
-        pids.len() == 2 && !pids.contains(&served)
-    });
-    assert!(told(&daemon, "generation 1 goes on with its own"));
+    daemon.until_replaced("blog", served, 2);
+    until_told(&daemon, "generation 1 goes on with its own");
     assert_eq!(daemon.look("blog").workers.starting, 1, "the new one is awaited yet");
 }
 
@@ -182,6 +177,7 @@ fn after_a_crash_a_program_is_found_again_where_its_workers_run_it() {
     daemon.restart();
 
     all_come_back(&daemon);
+    daemon.until_logged("took over from the daemon before", 1);
     assert!(!daemon.log().contains("not to be had back"), "{}", daemon.log());
 }
 
@@ -190,13 +186,13 @@ fn after_a_crash_a_script_that_was_replaced_is_lost_and_that_is_told() {
     let mut daemon = script(SITE);
     daemon.kill();
     daemon.restart();
+    daemon.until_logged("took over from the daemon before", 1);
     assert!(!daemon.log().contains("not to be had back"), "{}", daemon.log());
     deploy(daemon.site(), BROKEN);
 
     daemon.kill();
     daemon.restart();
 
-    let told = "the program that generation 1 runs is not to be had back";
-    assert!(daemon.log().contains(told), "{}", daemon.log());
+    daemon.until_logged("the program that generation 1 runs is not to be had back", 1);
     assert_eq!(daemon.app("blog").get("/").unwrap().text(), "unruly\n");
 }

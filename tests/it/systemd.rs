@@ -285,7 +285,6 @@ fn until_three_are_left_of(unit: &Unit, workers: &[i32]) {
     });
 }
 
-/// Asks for the same page over and over.
 /// A reload is done when new workers serve in every seat; the last of `old` may be leaving yet.
 fn until_replaced(unit: &Unit, old: &[i32]) {
     eventually("all others are gone", || {
@@ -294,6 +293,7 @@ fn until_replaced(unit: &Unit, old: &[i32]) {
     });
 }
 
+/// Asks for the same page over and over.
 fn load(client: ScgiClient) -> Load {
     Load::hello(client, 4)
 }

@@ -123,7 +123,7 @@ fn a_daemon_that_was_upgraded_can_be_killed_and_upgraded_again() {
 
     assert_eq!(daemon.pids("blog"), before);
     process::signal(before[0], Signal::SIGKILL);
-    daemon.until_serving("blog", 2);
+    daemon.until_replaced("blog", before[0], 2);
 }
 
 /// A scgid that says it can go on where another one is, and then cannot: it looks for something in

@@ -42,8 +42,9 @@ fn live_through_something(daemon: &Daemon) -> [Operation; 2] {
     (0..20).for_each(|_| drop(client.get("/hello")));
     let done = daemon.order("POST", "/v1/apps/blog/reload", "");
     daemon.order("PUT", "/v1/apps/blog/workers", "{\"to\": 3}");
-    process::signal(daemon.pids("blog")[0], Signal::SIGKILL);
-    daemon.until_serving("blog", 3);
+    let killed = daemon.pids("blog")[0];
+    process::signal(killed, Signal::SIGKILL);
+    daemon.until_replaced("blog", killed, 3);
     let broken = EVENTFUL.replace("[$unruly, serve]", "[$unruly, exit, '3']");
     daemon.site().write_config(&broken);
     let failed = daemon.order("POST", "/v1/site/reload", "");

@@ -48,10 +48,7 @@ fn lives(daemon: &Daemon, serves: impl Fn(&FrontEnd)) {
     serves();
     let first = daemon.pids("app");
     process::signal(first[0], Signal::SIGKILL);
-    eventually("another one serves", || {
-        let pids = daemon.pids("app");
-        pids.len() == first.len() && !pids.contains(&first[0])
-    });
+    daemon.until_replaced("app", first[0], first.len());
     serves();
 
     let second = daemon.pids("app");
