@@ -60,7 +60,7 @@ impl Pool {
         self.relieve(wanted, turn);
         self.watch(turn);
         self.conclude(wanted, turn);
-        self.retire_templates(turn);
+        self.retire_templates(wanted, turn);
     }
 
     fn expire(&mut self, turn: &mut Turn<'_>) {

@@ -43,16 +43,18 @@ impl Pool {
         }
     }
 
-    /// Asks the templates to leave whose launch nobody comes back from. An app that sleeps keeps those
-    /// alone that it would begin with: it may sleep for long, and a launch is not trusted meanwhile.
-    pub(super) fn retire_templates(&mut self, turn: &mut Turn<'_>) {
-        let asleep = self.demand.target() == 0 && self.app_workers().next().is_none();
-        let fallback = self.fallback.as_ref().filter(|_| !asleep);
-        let fallback = fallback.map(|fallback| fallback.generation);
-        let needed = [self.active().generation, self.filler(turn.now).generation];
+    /// Asks the templates to leave whose launch nobody comes back from. An app that sleeps keeps the
+    /// one alone that it would begin with: it may sleep for long, and a launch is not trusted
+    /// meanwhile.
+    pub(super) fn retire_templates(&mut self, wanted: u16, turn: &mut Turn<'_>) {
+        let mut needed = vec![self.filler(turn.now).generation];
+        let is_asleep = wanted == 0 && !self.restarting && self.app_workers().next().is_none();
+        if !is_asleep {
+            needed.push(self.active().generation);
+            needed.extend(self.fallback.as_ref().map(|fallback| fallback.generation));
+        }
         self.ask_to_leave(turn, Cause::Rolled, |worker| {
-            let kept = needed.contains(&worker.generation) || Some(worker.generation) == fallback;
-            worker.role == Role::Template && !kept
+            worker.role == Role::Template && !needed.contains(&worker.generation)
         });
     }
 

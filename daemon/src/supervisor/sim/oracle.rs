@@ -171,7 +171,7 @@ impl World {
 
     /// Who waits in accept(2) and who must not wait there cannot be helped at one socket.
     fn check_sharing(&self, spawn: &Spawn) {
-        let Spawn { worker, app: spec, role, waits, .. } = spawn;
+        let Spawn { worker, app: spec, generation, role, waits, .. } = spawn;
         let others = self.alive.iter().filter(|id| **id != *worker);
         let others = others.map(|id| &self.lives[id]).filter(|life| life.app == spec.name);
         // A template has no sockets.
@@ -181,9 +181,14 @@ impl World {
             assert!(!others.clone().any(is_relief), "{worker} would not wait beside relief");
         }
         let pool = &self.core.pools[&spec.name];
-        // Whether a worker says when it is ready may be put right while it is there.
-        let says = |life: &Life| !pool.spec_of(life.generation).waits_in_accept();
-        let stays = |life: &Life| is_relief(life) || says(life);
+        // Whether a worker says when it is ready may be put right while it is there. By the time this
+        // is seen, an order may have done so that was waiting: of its own generation the worker that
+        // was started knows better.
+        let waits_too = |life: &Life| match life.generation == *generation {
+            true => spec.waits_in_accept(),
+            false => pool.spec_of(life.generation).waits_in_accept(),
+        };
+        let stays = |life: &Life| is_relief(life) || !waits_too(life);
         assert!(!waits || !others.any(stays), "{worker} would have others wait");
     }
 

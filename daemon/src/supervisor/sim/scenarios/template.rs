@@ -144,6 +144,33 @@ fn an_app_that_sleeps_keeps_its_template_for_the_next_request() {
 }
 
 #[test]
+fn an_app_that_sleeps_keeps_one_template_though_its_new_generation_is_not_trusted_yet() {
+    let mut v1 = preloaded(on_demand(2));
+    v1.sizing = Sizing::dynamic(0, 2, 0, secs(1)).unwrap();
+    let mut v2 = v1.clone();
+    v2.launch.arguments[1] = "v2".to_owned();
+    let mut world = World::serving(v1);
+    assert!(world.connect(&shop()));
+    world.run_for(secs(60));
+    let roll = world.apply(vec![v2]);
+    world.run_for(secs(60));
+    assert_eq!((world.outcome(roll), living(&world)), (Ok(()), (1, 0)));
+
+    assert!(world.connect(&shop()));
+    world.run_for(millis(700));
+    let newest = world.accepting()[0];
+    world.crash(newest);
+    world.run_for(secs(60));
+
+    assert_eq!((world.state(), living(&world)), (AppState::Idle, (1, 0)));
+    assert_eq!(
+        world.lives[&template(&world)].generation,
+        Generation(1),
+        "it would begin with that"
+    );
+}
+
+#[test]
 fn a_stop_ends_the_template_and_a_start_loads_anew() {
     let mut world = World::serving(four("v1"));
 
