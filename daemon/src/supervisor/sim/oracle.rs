@@ -74,6 +74,8 @@ impl World {
             | Event::Extend { pid, .. }
             | Event::Said { pid, .. }
             | Event::Exited { pid, .. } => match self.pids.get(pid) {
+                // The core has yet to hear whose that process is.
+                _ if !self.core.processes.contains_key(pid) => Scope::Nobody,
                 Some(Holder::Worker(id)) => of_worker(id),
                 Some(Holder::Stranger) | None => Scope::Nobody,
             },
