@@ -197,10 +197,13 @@ impl World {
         }
         let bounds = pool.bounds();
         let expected = if pool.scaled.is_some() { bounds.min } else { spec.sizing.min() };
-        // One that sleeps keeps the template it had.
+        // One that sleeps may have the template of whom it would begin with.
         let templates = self.templates(app);
-        let fewest = usize::from(spec.launch.preload && expected > 0);
-        let most = usize::from(spec.launch.preload);
+        let begins_with = &pool.filler(self.now).spec;
+        let (fewest, most) = match expected {
+            0 => (0, usize::from(begins_with.launch.preload)),
+            _ => (usize::from(spec.launch.preload), usize::from(spec.launch.preload)),
+        };
         assert!((fewest..=most).contains(&templates), "{templates} templates of {app}");
         let workers = alive.len() - templates;
         assert_eq!(workers, usize::from(expected), "workers of {app}, {:?}", pool.state);
