@@ -121,7 +121,8 @@ impl Nursery {
         let until = Instant::now() + PATIENCE;
         while self.kill_strays() > 0 && Instant::now() < until {
             // The dead leave children of their own, who are strays by then; and who is becoming
-            // another program is about to say whose he is.
+            // another program is about to say whose he is, if he has a processor.
+            std::thread::yield_now();
         }
     }
 
