@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::str::SplitAsciiWhitespace;
 
 /// The processes whose parent this process is, ended ones included; empty if the kernel does not
 /// say.
@@ -13,6 +14,13 @@ pub(crate) fn children() -> Vec<i32> {
         list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect()
     };
     lists.flat_map(pids).collect()
+}
+
+/// The fields of /proc/PID/stat, from the third on (proc_pid_stat(5)).
+pub(crate) fn stat_fields(stat: &str) -> Option<SplitAsciiWhitespace<'_>> {
+    // The second, the name, is in parentheses and may hold anything.
+    let (_, rest) = stat.rsplit_once(") ")?;
+    Some(rest.split_ascii_whitespace())
 }
 
 /// The environment that a process was started with, as far as it has not written over it.
@@ -71,9 +79,7 @@ struct Memory {
 
 impl Memory {
     fn parse(stat: &str) -> Option<Self> {
-        // The second field, the name, is in parentheses and may hold anything.
-        let (_, rest) = stat.rsplit_once(") ")?;
-        let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+        let fields: Vec<_> = stat_fields(stat)?.collect();
         let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
         let environment = field(51)?.saturating_sub(field(50)?);
         Some(Self { size: field(23)?, code: field(27)?, environment })

@@ -94,7 +94,6 @@ fn a_flood_is_bounded_and_what_was_dropped_is_counted() {
 #[test]
 fn the_last_lines_of_a_worker_that_died_are_there() {
     let daemon = unruly();
-
     let pid = daemon.pids("blog")[0];
 
     let crashed = daemon.app("blog").get("/crash?9");

@@ -29,7 +29,7 @@ use scgi_protocol::birth;
 use crate::proc::{self, Environment};
 
 /// The variable that says for which run of a worker a process was started.
-const NUMBER: &str = "SCGI_RUN";
+const RUN: &str = "SCGI_RUN";
 
 /// What of the worker's own birth its programs still carry: by these the daemon knows whose they
 /// were, should the worker die before them.
@@ -85,7 +85,7 @@ impl Nursery {
         for name in birth::VARIABLES.iter().filter(|name| !KEPT.contains(name)) {
             command.env_remove(name);
         }
-        command.env(NUMBER, run.to_string()).process_group(0);
+        command.env(RUN, run.to_string()).process_group(0);
         let started = command.spawn().and_then(|child| {
             let pid = i32::try_from(child.id()).expect("the kernel's numbers fit");
             let number = rustix::process::Pid::from_raw(pid).expect("a process has a number");
@@ -226,7 +226,7 @@ impl Run {
     fn read(block: &[u8]) -> Option<u64> {
         let mut variables = block.split(|byte| *byte == 0);
         let value =
-            variables.find_map(|said| said.strip_prefix(NUMBER.as_bytes())?.strip_prefix(b"="))?;
+            variables.find_map(|said| said.strip_prefix(RUN.as_bytes())?.strip_prefix(b"="))?;
         str::from_utf8(value).ok()?.parse().ok()
     }
 }

@@ -367,11 +367,5 @@ fn kernel(signal: StopSignal) -> Kernel {
 /// been so in between.
 const LOOKED_LATELY: Duration = Duration::from_secs(1);
 
-/// After what time is looked again for what workers left behind, if somebody may be left.
-pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// How often is looked before the end, at most: who forks faster than he is killed is let be.
-pub(super) const LOOKS: u32 = 20;
-
 /// The longest the loop sleeps: its sign of life has to be renewed.
 pub(super) const PULSE: Duration = Duration::from_secs(5);

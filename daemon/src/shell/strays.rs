@@ -5,6 +5,7 @@
 //! environment. Of whom that cannot be told, nothing is done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use scgi_protocol::birth;
@@ -13,6 +14,12 @@ use scgi_protocol::name::WorkerId;
 use super::reap::{self, To};
 use crate::proc::{self, Environment};
 use crate::supervisor::Pid;
+
+/// After what time is looked again for what workers left behind, if somebody may be left.
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// How often is looked before the end, at most: who forks faster than he is killed is let be.
+pub(super) const LOOKS: u32 = 20;
 
 /// Who may be left after a look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

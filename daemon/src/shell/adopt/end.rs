@@ -12,10 +12,10 @@ use scgi_protocol::name::{AppName, WorkerId};
 use super::survivor::{Absence, Survivor};
 use super::sweep::{Wanted, sweep};
 use crate::shell::clock::Clock;
-use crate::shell::perform::{LOOK_AGAIN, LOOKS};
 use crate::shell::reap::To;
 use crate::shell::state::record::ProcessRecord;
 use crate::shell::state::{Found, State, StateError};
+use crate::shell::strays::{LOOK_AGAIN, LOOKS};
 
 /// Asks every worker to leave that a daemon left behind with the state at `path`, waits for
 /// `patience`, and kills those that are still there. Each is told of.

@@ -6,7 +6,7 @@ use scgi_protocol::birth;
 use scgi_protocol::name::{AppName, WorkerId};
 use scgi_protocol::page::leaf_at;
 
-use crate::proc::Environment;
+use crate::proc::{Environment, stat_fields};
 use crate::supervisor::{Exit, Pid};
 
 /// What /proc says of a process (proc_pid_stat(5)).
@@ -27,9 +27,7 @@ impl Stat {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        // The name, in parentheses, may hold anything.
-        let (_, rest) = text.rsplit_once(") ")?;
-        let mut fields = rest.split_ascii_whitespace();
+        let mut fields = stat_fields(text)?;
         let is_dead = matches!(fields.next()?, "Z" | "X" | "x");
         let began = fields.nth(18)?.parse().ok()?;
         // 0 is also what is shown to those who may not know.
